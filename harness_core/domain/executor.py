@@ -220,7 +220,7 @@ class Executor(Protocol):
         ...
 
     async def wait(self, marker: Marker, handle: Handle) -> Exit:
-        """Return when the instance has ended and its last output is stored. Raises ``Lost`` when that cannot be known."""
+        """Return when it has ended and its last output is stored. Raises ``Lost`` when that cannot be known."""
         ...
 
     async def stop(self, marker: Marker, handle: Handle, *, signal: int, grace: float) -> StopReport:

@@ -303,7 +303,7 @@ class ExitInfo(TypedDict):
 
 
 class ServiceRow(TypedDict):
-    """One unit as ``status`` shows it. ``state`` is the word for people; ``phase``, ``health``, ``wanted`` the truth."""
+    """One unit. ``state`` is the word for people; ``phase``, ``health``, ``wanted`` are the truth."""
 
     name: str
     stack: str
@@ -370,7 +370,7 @@ class EventRow(TypedDict):
 
 
 class FollowItem(TypedDict):
-    """``status.follow``: first one with ``snapshot``, then one per event, ``rows`` holding the units as they are after it."""
+    """First one with ``snapshot``, then one per event, ``rows`` holding the units as they are after it."""
 
     seq: int
     snapshot: NotRequired[StatusResult]
