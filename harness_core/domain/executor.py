@@ -276,7 +276,7 @@ class ExecutorContext:
 class ExecutorPlugin:
     """What a plugin registers: the target type it serves, the model of its options, and how to make the executor."""
 
-    type: str
+    kind: str
     options: type[BaseModel]
     factory: Callable[[ExecutorContext], Executor]
     summary: str = ""
