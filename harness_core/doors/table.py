@@ -66,7 +66,8 @@ class Table:
         """Raise ``ValueError`` unless every operation has a handler and a role; called before listening."""
         if missing := sorted(set(self.operations) - set(self._handlers)):
             raise ValueError(f"operations without a handler: {', '.join(missing)}")
-        if roleless := sorted(op.name for op in self.operations.values() if not isinstance(op.role, Role)):
+        roles: dict[str, Any] = {name: op.role for name, op in self.operations.items()}
+        if roleless := sorted(name for name, role in roles.items() if not isinstance(role, Role)):
             raise ValueError(f"operations without a role: {', '.join(roleless)}")
 
     def find(self, name: str, caller: Caller) -> Operation:
