@@ -1,0 +1,114 @@
+"""What the keeper remembers of an instance: one small file each, appended to three times in its life.
+
+``instances/<stack>/<name>/<epoch>`` holds JSON lines: the intent before the spawn, the identity after it, the exit
+after the end. A line is one write within a page reserved beforehand, so being killed leaves whole lines and a full
+disk cannot keep an exit from being recorded. No file is ever rewritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from typing import Any
+
+__all__ = ["KEY", "Record", "Records"]
+
+#: stack/name; plain names only, since they become folders
+KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/[a-z0-9][a-z0-9._-]{0,62}")
+_RESERVED = 4096
+#: past lives kept per service, for a daemon that was away
+_KEPT = 8
+
+
+class Record:
+    """One instance's file, merged: ``facts`` holds the keys of all its lines."""
+
+    __slots__ = ("facts", "path")
+
+    def __init__(self, path: str, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+
+    @classmethod
+    def read(cls, path: str) -> Record | None:
+        """Read a file; ``None`` when it holds nothing whole."""
+        facts: dict[str, Any] = {}
+        try:
+            with open(path, "rb") as file:
+                data = file.read().rstrip(b"\0")
+        except FileNotFoundError:
+            return None
+        for line in data.split(b"\n"):
+            try:
+                entry = json.loads(line)
+            except ValueError:  # torn, or the empty rest
+                continue
+            if isinstance(entry, dict):
+                facts.update(entry)
+        return cls(path, facts) if "key" in facts and "epoch" in facts else None
+
+    @classmethod
+    def create(cls, path: str, facts: dict[str, Any]) -> Record:
+        """Write the first line of a new file. Raises ``OSError`` when there is no room for a life's story."""
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            line = json.dumps(facts).encode() + b"\n"
+            os.posix_fallocate(fd, 0, len(line) + _RESERVED)
+            os.pwrite(fd, line, 0)
+        finally:
+            os.close(fd)
+        return cls(path, facts)
+
+    def add(self, facts: dict[str, Any]) -> None:
+        """Write one more line."""
+        self.facts.update(facts)
+        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            data = os.pread(fd, os.fstat(fd).st_size, 0)
+            os.pwrite(fd, json.dumps(facts).encode() + b"\n", len(data.rstrip(b"\0")))
+        finally:
+            os.close(fd)
+
+    def delete(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+
+class Records:
+    """All instances' files under one folder."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def path(self, key: str, epoch: int) -> str:
+        return os.path.join(self._directory, key, str(epoch))
+
+    def read_all(self) -> list[Record]:
+        """Every readable record, by key and epoch."""
+        found = []
+        for folder, _, names in os.walk(self._directory):
+            for name in names:
+                record = Record.read(os.path.join(folder, name)) if name.isdigit() else None
+                if record is not None:
+                    found.append(record)
+        return sorted(found, key=lambda record: (str(record.facts["key"]), int(record.facts["epoch"])))
+
+    def prune(self, key: str) -> None:
+        """Drop a service's oldest lives beyond the last few."""
+        folder = os.path.join(self._directory, key)
+        epochs = sorted(int(name) for name in os.listdir(folder) if name.isdigit())
+        for epoch in epochs[:-_KEPT]:
+            os.unlink(self.path(key, epoch))
+
+    def forget(self, key: str) -> None:
+        """Drop all that is known of a service."""
+        folder = os.path.join(self._directory, key)
+        try:
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+            os.rmdir(folder)
+        except FileNotFoundError:
+            pass
