@@ -95,6 +95,12 @@ class Diagnostics:
         """Add a finding that a person should look at."""
         self._add("warning", code, message, place, label, notes, None)
 
+    def withdraw(self, code: str, place: Place) -> None:
+        """Take back a warning that turned out to be none."""
+        for key, found in list(self._found.items()):
+            if found["code"] == code and found["severity"] == "warning" and key[1] == place:
+                del self._found[key]
+
     def _add(
         self, severity: str, code: str, message: str, place: Place, label: str, notes: Sequence[str], file: str | None
     ) -> None:

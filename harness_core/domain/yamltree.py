@@ -7,6 +7,7 @@ text, ``017`` stays as written, and what other tools would read differently is w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,11 @@ class Node:
     height: int = 1
     #: where a scalar of several lines ends
     last_line: int = 0
+
+    def children(self) -> Iterator[tuple[str | int, Node]]:
+        """Its direct parts with their keys or positions, in the order of the file."""
+        yield from enumerate(self.items or ())
+        yield from ((key, node) for key, (_, node) in (self.entries or {}).items())
 
     def child(self, step: str | int) -> tuple[Place | None, Node] | None:
         """The part under a key or at a position, with the place of its key."""
