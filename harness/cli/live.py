@@ -1,0 +1,60 @@
+"""A part of the terminal that is drawn again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from harness.cli.terminal import Output
+
+__all__ = ["Live"]
+
+_PER_SECOND = 8
+
+
+class Live:
+    """While entered, shows what ``lines()`` returns, about eight times a second, and takes it away at the end.
+
+    ``lines`` is called from a thread of its own and must only read. What is taller than the terminal is cut.
+    """
+
+    def __init__(self, output: Output, lines: Callable[[], list[str]]) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+        from rich.text import Text
+
+        style = output.style
+        console = Console(
+            file=output.stream,
+            force_terminal=True,
+            no_color=not style.colour,
+            width=style.width or None,
+            highlight=False,
+            legacy_windows=False,
+        )
+
+        def draw() -> Text:
+            return Text.from_ansi("\n".join(lines()), no_wrap=True, overflow="crop")
+
+        self._live = RichLive(
+            console=console,
+            get_renderable=draw,
+            refresh_per_second=_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="ellipsis",
+        )
+
+    def __enter__(self) -> Live:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def refresh(self) -> None:
+        """Draw now rather than at the next turn."""
+        self._live.refresh()
