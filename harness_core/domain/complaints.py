@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from harness_core.domain.diagnostics import did_you_mean
 from harness_core.domain.document import Document, dotted
+from harness_core.domain.references import holds_reference
 from harness_core.domain.yamltree import Path
 
 __all__ = ["complain", "keys_at"]
@@ -58,8 +59,8 @@ def complain(document: Document, path: Path, model: type[BaseModel], errors: Seq
             _unknown_key(document, document.trace(path, location), keys_at(model, location[:-1]))
         elif error["loc"] and error["loc"][-1] == "[key]":
             key = document.trace(path, location)
-            message = f"{_shown(str(key[-1]))} cannot be a name here: {_plain(error)}"
-            document.diagnostics.error("bad-name", document.mask(message), document.place_of_key(key))
+            message = document.mask(f"{_shown(str(key[-1]))} cannot be a name here")
+            document.diagnostics.error("bad-name", message, document.place_of_key(key), notes=[f"it {_plain(error)}"])
         else:
             alternatives.setdefault(document.trace(path, location), []).append(error)
     for where, group in alternatives.items():
@@ -86,7 +87,9 @@ def _wrong_value(document: Document, path: Path, group: Sequence[ErrorDetails]) 
     first = group[0]
     context: Mapping[str, Any] = first.get("ctx", {})
     words = [str(w) for w in context["known"]] if "known" in context else _quoted(str(context.get("expected", "")))
-    label = did_you_mean(written, words) if written is not None and words else ""
+    # the second word is the first without what a validator took off ("service_healthy" is "healthy")
+    meant = [word for word in (written, first.get("input")) if isinstance(word, str) and not holds_reference(written)]
+    label = next((label for label in (did_you_mean(word, words) for word in meant) if label), "")
     expected = list(dict.fromkeys(e for e in map(_expected, group) if e))
     name = _named(path)
     if len(group) == 1 and words and written is not None:

@@ -9,9 +9,9 @@ from typing import Any
 from harness_core.domain.diagnostics import Place, did_you_mean
 from harness_core.domain.document import Document
 from harness_core.domain.drafts import Draft, Use
-from harness_core.domain.graph import find_cycle
+from harness_core.domain.graph import cycle_in
 from harness_core.domain.references import SERVICE_ATTRIBUTES, holds_reference
-from harness_core.domain.spec import Condition, Dependency, Probe, ServiceFile, UnitSpec
+from harness_core.domain.spec import Condition, Dependency, Probe, ServiceFile
 from harness_core.domain.states import Kind
 
 __all__ = ["check_cycles", "check_dependencies", "check_health", "check_ports", "check_references"]
@@ -30,7 +30,7 @@ def check_dependencies(document: Document, drafts: Drafts) -> None:
     """Every dependency names another unit of this stack, of the kind it says, with a condition that can come true."""
     for draft in drafts.values():
         seen: set[str] = set()
-        for index, dependency in enumerate(draft.model.dependencies if draft.model else ()):
+        for index, dependency in draft.dependencies:
             place = dependency_place(document, draft, index)
             name = dependency.name
             if name == draft.name:
@@ -79,22 +79,27 @@ def _check_kind(document: Document, other: Draft, dependency: Dependency, place:
         document.diagnostics.error("impossible-condition", f"condition 'log_ready' cannot come true: {why}", place)
 
 
-def check_cycles(document: Document, drafts: Drafts, units: Mapping[str, UnitSpec]) -> None:
+def check_cycles(document: Document, drafts: Drafts) -> None:
     """Report each circle of dependencies once, with the place of every step."""
-    remaining = dict(units)
+    needed = {name: _needed(draft) for name, draft in drafts.items()}
     for _ in range(_MAX_CYCLES):
-        path = find_cycle(remaining)
+        path = cycle_in({a: [b for b in others if b in needed] for a, others in needed.items()})
         if path is None:
             return
         steps = [(a, b, _edge_place(document, drafts[a], b)) for a, b in pairwise(path)]
         notes = [f"{a} needs {b}: line {place.line}" for a, b, place in steps]
         message = f"dependencies form a cycle: {' → '.join(path)}"
         document.diagnostics.error("dependency-cycle", message, steps[0][2], notes=notes[:50])
-        del remaining[path[0]]
+        del needed[path[0]]
+
+
+def _needed(draft: Draft) -> list[str]:
+    names = [d.name for _, d in draft.dependencies] + [use.reference.unit for use in draft.uses]
+    return [name for name in dict.fromkeys(names) if name != draft.name]
 
 
 def _edge_place(document: Document, draft: Draft, name: str) -> Place:
-    for index, dependency in enumerate(draft.model.dependencies if draft.model else ()):
+    for index, dependency in draft.dependencies:
         if dependency.name == name:
             return dependency_place(document, draft, index)
     places = [u.place for u in draft.uses if u.reference.unit == name and u.file is None]

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness_core.domain.diagnostics import Diagnostics, Place
-from harness_core.domain.references import BadReference, UnitReference, holds_reference, parse, substitute_environment
+from harness_core.domain.references import BadReference, UnitReference, holds_reference, parse
+from harness_core.domain.substitution import substitute_environment
 from harness_core.domain.yamltree import Node, Path, Tree
 
 __all__ = ["Document", "dotted"]

@@ -6,22 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness_core.domain.diagnostics import Place
 from harness_core.domain.document import Document
 from harness_core.domain.envfile import EnvFileError, parse_env_file
-from harness_core.domain.references import (
-    BadReference,
-    UnitReference,
-    find,
-    holds_reference,
-    substitute_environment,
-)
-from harness_core.domain.spec import ServiceFile, TaskFile
+from harness_core.domain.references import BadReference, UnitReference, holds_reference
+from harness_core.domain.spec import Dependency, ServiceFile, TaskFile
 from harness_core.domain.states import Kind
+from harness_core.domain.substitution import find, substitute_environment
 from harness_core.domain.validation import NOT_HERE
 from harness_core.domain.yamltree import MAX_BYTES, Path
 
-__all__ = ["Draft", "EnvFiles", "Use", "collect_uses"]
+__all__ = ["Draft", "EnvFiles", "Use", "collect_uses", "readable_dependencies"]
 
 #: the parts of a unit that get the values of other units right before its start
 _RESOLVED = ("target", "health_check", "action", "labels", "user")
@@ -44,6 +41,8 @@ class Draft:
     kind: Kind
     path: Path
     model: ServiceFile | TaskFile | None = None
+    #: with their positions; readable even when the unit has errors elsewhere
+    dependencies: list[tuple[int, Dependency]] = field(default_factory=list)
     #: from its env files, as templates
     env: dict[str, str] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
@@ -52,6 +51,22 @@ class Draft:
     def target(self) -> Mapping[str, Any]:
         """What it runs; empty when unreadable."""
         return self.model.target if self.model is not None else {}
+
+
+def readable_dependencies(document: Document, draft: Draft) -> list[tuple[int, Dependency]]:
+    """The dependencies of a draft, without those that are wrong and have been reported."""
+    if draft.model is not None:
+        return list(enumerate(draft.model.dependencies))
+    given = document.value((*draft.path, "dependencies"))
+    if isinstance(given, dict):
+        given = [{"service": name, **(more if isinstance(more, dict) else {})} for name, more in given.items()]
+    found = []
+    for index, item in enumerate(given if isinstance(given, list) else ()):
+        try:
+            found.append((index, Dependency.model_validate(item)))
+        except ValidationError:
+            continue
+    return found
 
 
 def collect_uses(document: Document, path: Path) -> list[Use]:

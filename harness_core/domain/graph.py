@@ -8,7 +8,7 @@ stack. Nothing recurses: a chain of a thousand units is ordinary.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness_core.domain.errors import InvalidConfiguration
 from harness_core.domain.spec import UnitSpec
@@ -17,6 +17,7 @@ __all__ = [
     "CycleError",
     "closure",
     "critical_path",
+    "cycle_in",
     "dependencies",
     "dependents",
     "dependents_closure",
@@ -90,9 +91,13 @@ def waves(units: Units) -> list[list[str]]:
 
 def find_cycle(units: Units) -> list[str] | None:
     """The first cycle as a path that ends where it begins (``["a", "b", "a"]``), or ``None``."""
-    needed = dependencies(units)
+    return cycle_in(dependencies(units))
+
+
+def cycle_in(needed: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """The same for plain names; every name that is needed must also be a key."""
     done: set[str] = set()
-    for root in units:
+    for root in needed:
         path: list[str] = []
         on_path: set[str] = set()
         pending = [] if root in done else [(root, iter(needed[root]))]

@@ -22,7 +22,7 @@ from harness_core.domain.crosschecks import (
 from harness_core.domain.definition import StackDefinition
 from harness_core.domain.diagnostics import Diagnostics, Place, did_you_mean
 from harness_core.domain.document import Document
-from harness_core.domain.drafts import Draft, EnvFiles, collect_uses
+from harness_core.domain.drafts import Draft, EnvFiles, collect_uses, readable_dependencies
 from harness_core.domain.envfile import inherited
 from harness_core.domain.protocol import Diagnostic, StackSource
 from harness_core.domain.spec import MAX_NAME, NAME, ServiceFile, StackFile, TaskFile, UnitSpec
@@ -95,7 +95,7 @@ class _Loading:
         for draft in drafts.values():
             draft.uses.extend(collect_uses(document, draft.path))
             env_files.load(draft)
-        for check in (check_dependencies, check_references, check_ports, check_health):
+        for check in (check_dependencies, check_references, check_cycles, check_ports, check_health):
             check(document, drafts)
         settings = StackFile(name="-").settings if file is None else file.settings
         units = {
@@ -110,7 +110,6 @@ class _Loading:
             for name, draft in drafts.items()
             if draft.model is not None
         }
-        check_cycles(document, drafts, units)
         return None if file is None else self._definition(file, units)
 
     def _document(self) -> Document | None:
@@ -175,6 +174,7 @@ class _Loading:
         target = (*draft.path, "target")
         validate_target(document, target, self.options)
         draft.model = validate(document, draft.path, _MODELS[str(draft.path[0])][1])
+        draft.dependencies = readable_dependencies(document, draft)
         for where in ((*draft.path, "restart"), (*draft.path, "restart", "policy")):
             node = document.tree.find(where)
             # "restart: no" is a word of ours, so what other tools make of it does not matter

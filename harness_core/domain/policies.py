@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from harness_core.domain.quantities import Duration, Model, Size
 
 __all__ = [
+    "CONDITION_PREFIXES",
+    "POLICY_WORDS",
     "Condition",
     "Dependency",
     "LimitsSpec",
@@ -33,19 +35,19 @@ class RestartPolicy(StrEnum):
 
 
 #: words of other tools for the same things; a user's stop always wins here, so "unless-stopped" is "always"
-_POLICY_WORDS = {"never": "no", "on_failure": "on-failure", "unless-stopped": "always", "unless_stopped": "always"}
+POLICY_WORDS = {"never": "no", "on_failure": "on-failure", "unless-stopped": "always", "unless_stopped": "always"}
 
 
 def _policy(value: object) -> object:
     if value is False:
         return "no"
-    return _POLICY_WORDS.get(value, value) if isinstance(value, str) else value
+    return POLICY_WORDS.get(value, value) if isinstance(value, str) else value
 
 
 class RestartSpec(Model):
     """When and how often a service that ended is started again."""
 
-    SHORT: ClassVar[dict[str, Any] | None] = {"enum": [*RestartPolicy, *_POLICY_WORDS]}
+    SHORT: ClassVar[dict[str, Any] | None] = {"enum": [*RestartPolicy, *POLICY_WORDS]}
 
     policy: Annotated[RestartPolicy, BeforeValidator(_policy)] = RestartPolicy.ON_FAILURE
     delay: Duration = 0.5
@@ -150,9 +152,14 @@ class Condition(StrEnum):
     LOG_READY = "log_ready"
 
 
+#: other tools write ``service_healthy`` and ``process_healthy``
+CONDITION_PREFIXES = ("service_", "process_")
+
+
 def _condition(value: object) -> object:
-    """Other tools write ``service_healthy`` and ``process_healthy``."""
-    return value.removeprefix("service_").removeprefix("process_") if isinstance(value, str) else value
+    for prefix in CONDITION_PREFIXES:
+        value = value.removeprefix(prefix) if isinstance(value, str) else value
+    return value
 
 
 class Dependency(Model):

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from harness_core.domain.errors import InvalidConfiguration
-from harness_core.domain.references import Lookup, resolve
 from harness_core.domain.spec import Check, UnitSpec
+from harness_core.domain.substitution import Lookup, resolve
 
 __all__ = ["ResolvedUnit", "resolve_unit", "target_options"]
 

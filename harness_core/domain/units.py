@@ -108,9 +108,8 @@ def _stop(stop: StopSpec, settings: Settings) -> StopSpec:
 
 def _edges(draft: Draft, drafts: Mapping[str, Draft]) -> tuple[Edge, ...]:
     """Explicit dependencies, each unit once, then those that references imply."""
-    assert draft.model is not None
     edges: dict[str, Edge] = {}
-    for given in draft.model.dependencies:
+    for _, given in draft.dependencies:
         other = drafts.get(given.name)
         if other is not None and given.name not in edges and other is not draft:
             edges[given.name] = Edge(

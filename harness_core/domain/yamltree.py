@@ -7,99 +7,23 @@ text, ``017`` stays as written, and what other tools would read differently is w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from harness_core.domain.diagnostics import Diagnostics, Place
+from harness_core.domain.yamlnodes import Node, Path, Tree
 from harness_core.domain.yamlscalar import Scalar, read_scalar
 from harness_core.domain.yamltext import MAX_BYTES, decode, end_of_line, explain
 
-__all__ = ["MAX_ALIASES", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Marks", "Node", "Path", "Tree", "read_tree"]
+__all__ = ["MAX_ALIASES", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "Path", "Tree", "read_tree"]
 
 MAX_ALIASES = 100
 MAX_NODES = 100_000
 MAX_DEPTH = 64
 
-#: keys and list positions from the root
-Path = tuple[str | int, ...]
-
 _COLLECTION_TAGS = {None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Where an entry stands: its key, where it has one, and its value."""
-
-    key: Place | None
-    value: Place
-
-
-@dataclass(slots=True)
-class Node:
-    """One value. ``scalar`` is set for leaves; otherwise it is a list (``items``) or a mapping (``entries``)."""
-
-    place: Place
-    scalar: Scalar | None = None
-    items: list[Node] | None = None
-    entries: dict[str, tuple[Place, Node]] | None = None
-    #: nodes in it once every alias is expanded, and the levels below it
-    size: int = 1
-    height: int = 1
-    #: where a scalar of several lines ends
-    last_line: int = 0
-
-    def children(self) -> Iterator[tuple[str | int, Node]]:
-        """Its direct parts with their keys or positions, in the order of the file."""
-        yield from enumerate(self.items or ())
-        yield from ((key, node) for key, (_, node) in (self.entries or {}).items())
-
-    def child(self, step: str | int) -> tuple[Place | None, Node] | None:
-        """The part under a key or at a position, with the place of its key."""
-        if self.entries is not None and isinstance(step, str):
-            return self.entries.get(step)
-        if self.items is not None and isinstance(step, int) and 0 <= step < len(self.items):
-            return None, self.items[step]
-        return None
-
-    def data(self) -> Any:
-        """Plain values; recursion is bounded by ``MAX_DEPTH``."""
-        if self.items is not None:
-            return [node.data() for node in self.items]
-        if self.entries is not None:
-            return {key: node.data() for key, (_, node) in self.entries.items()}
-        return self.scalar.value if self.scalar else None
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A document that keeps to every limit."""
-
-    root: Node
-
-    def find(self, path: Path) -> Node | None:
-        """The value at a path, ``None`` when there is none."""
-        node = self.root
-        for step in path:
-            entry = node.child(step)
-            if entry is None:
-                return None
-            node = entry[1]
-        return node
-
-    def marks(self, path: Path) -> Marks:
-        """Where the entry at a path stands; for a path that leads nowhere, where its nearest ancestor does."""
-        marks = Marks(None, self.root.place)
-        node = self.root
-        for step in path:
-            entry = node.child(step)
-            if entry is None:
-                break
-            key, node = entry
-            marks = Marks(key, node.place)
-        return marks
 
 
 class _Refused(Exception):
@@ -141,13 +65,15 @@ class _Builder:
         elif isinstance(event, yaml.ScalarEvent):
             place = self._place(event)
             self._count(1, place)
-            scalar = read_scalar(event, place, self._diagnostics)
+            scalar = Scalar(event.value, event.value)
+            if event.tag is not None or not self._awaits_key():
+                scalar = read_scalar(event, place, self._diagnostics)
             end: Any = event.end_mark
             self._finish(Node(place, scalar, last_line=end.line + 1), event.anchor)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._begin(event)
         elif isinstance(event, yaml.CollectionEndEvent):
-            self._end()
+            self._end(event)
 
     def _place(self, event: Any) -> Place:
         start, end = event.start_mark, event.end_mark
@@ -178,8 +104,14 @@ class _Builder:
             node.entries = {}
         self._open.append(_Open(node, event.anchor))
 
-    def _end(self) -> None:
+    def _awaits_key(self) -> bool:
+        return bool(self._open) and self._open[-1].node.entries is not None and self._open[-1].key is None
+
+    def _end(self, event: Any) -> None:
         done = self._open.pop()
+        place, end = done.node.place, event.end_mark
+        if end.line + 1 == place.line:
+            done.node.place = Place(place.line, place.column, max(place.column, end.column) + 1)
         for merged in done.merged:
             assert merged.entries is not None
             assert done.node.entries is not None
