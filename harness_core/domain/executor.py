@@ -188,6 +188,8 @@ class Capabilities:
     stdin: bool = False
     tty: bool = False
     logs: bool = True
+    #: the instance itself listens on this machine's ports, so that a taken port is found before the start
+    listens_here: bool = True
 
 
 class Executor(Protocol):

@@ -1,0 +1,263 @@
+"""The whole of what harness knows, as one value, and the only function that changes it.
+
+    world, effects = handle(world, stimulus, now)
+
+``handle`` does arithmetic on values: no clock, no disk, no chance. Whoever owns the world (the engine, or a test)
+stores what changed, then carries out the effects, then posts what came of them. Ordered containers only, so that the
+same stimuli always give the same effects in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from harness_core.domain import gates, lifecycle
+from harness_core.domain.definition import StackDefinition
+from harness_core.domain.effects import Effect, Forget, StartChecks, StopChecks, Tell
+from harness_core.domain.events import EventType
+from harness_core.domain.lifecycle import Step
+from harness_core.domain.loading import changes
+from harness_core.domain.states import ACTIVE, Phase, Wanted
+from harness_core.domain.stimuli import (
+    Apply,
+    Boot,
+    Checked,
+    Exited,
+    Give,
+    Lost,
+    Recovered,
+    Spawned,
+    SpawnFailed,
+    Stimulus,
+    StopEnded,
+    Taken,
+    TimePassed,
+    WantDown,
+    WantUp,
+)
+from harness_core.domain.unit import Unit
+
+__all__ = ["World", "dependents_of", "handle"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Stacks as defined and units as they are; the key of a unit is ``"stack/name"``."""
+
+    stacks: Mapping[str, StackDefinition] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    #: by unit key, the keys of the units that have an edge to it; follows from ``units``
+    dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def deadline(self) -> float | None:
+        """The next moment, monotonic, at which something happens by itself."""
+        return min((u.deadline for u in self.units.values() if u.deadline is not None), default=None)
+
+    def of_stack(self, stack: str) -> list[Unit]:
+        return [u for u in self.units.values() if u.spec.stack == stack]
+
+
+def handle(world: World, stimulus: Stimulus, now: float) -> tuple[World, tuple[Effect, ...]]:
+    """Take in one stimulus. Total: what makes no sense changes nothing."""
+    turn = _Turn(world, now)
+    match stimulus:
+        case WantUp():
+            for key in stimulus.keys:
+                turn.step(key, lambda unit: lifecycle.want_up(unit, stimulus, now))
+        case WantDown():
+            for key in stimulus.keys:
+                turn.step(key, lambda unit: lifecycle.want_down(unit, stimulus, now))
+        case Apply():
+            turn.apply(stimulus)
+        case Give():
+            turn.give(stimulus)
+        case Taken():
+            turn.step(stimulus.key, lambda unit: lifecycle.take(unit, stimulus, now))
+        case Spawned() | SpawnFailed() | Exited() | StopEnded() | Lost() | Recovered() | Checked():
+            turn.step(stimulus.key, lambda unit: lifecycle.hear(unit, stimulus, now))
+        case TimePassed():
+            for key, unit in world.units.items():
+                if unit.deadline is not None and unit.deadline <= now:
+                    turn.step(key, lambda unit: lifecycle.pass_time(unit, now))
+        case Boot():
+            for key in world.units:
+                turn.step(key, lambda unit: lifecycle.boot(unit, stimulus.same_boot, now))
+            turn.dirty.update(dict.fromkeys(world.units))
+        case _:
+            assert_never(stimulus)
+    return turn.settle()
+
+
+class _Turn:
+    """The workings of one ``handle``: steps taken, effects gathered, units whose gates must be judged again."""
+
+    def __init__(self, world: World, now: float) -> None:
+        self.world = world
+        self.now = now
+        self.units = dict(world.units)
+        self.effects: list[Effect] = []
+        #: keys to judge again, in the order in which they were touched
+        self.dirty: dict[str, None] = {}
+
+    def step(self, key: str, move: Callable[[Unit], Step]) -> None:
+        unit = self.units.get(key)
+        if unit is None:
+            return
+        after, effects = move(unit)
+        self.effects += effects
+        if after is not unit:
+            self.units[key] = after
+            self._touch(key)
+
+    def _touch(self, key: str) -> None:
+        self.dirty[key] = None
+        self.dirty.update(dict.fromkeys(self.world.dependents.get(key, ())))
+        unit = self.units.get(key)
+        if unit is not None:
+            self.dirty.update((f"{unit.spec.stack}/{edge.name}", None) for edge in unit.spec.edges)
+
+    # ── gates ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def settle(self) -> tuple[World, tuple[Effect, ...]]:
+        """Judge the gates of all that was touched, and of what that touches, until nothing moves any more."""
+        while self.dirty:
+            key = next(iter(self.dirty))
+            del self.dirty[key]
+            unit = self.units.get(key)
+            if unit is not None:
+                self._judge(key, unit)
+        return replace(self.world, units=self.units), tuple(self.effects)
+
+    def _judge(self, key: str, unit: Unit) -> None:
+        match unit.phase:
+            case Phase.WAITING | Phase.BLOCKED if unit.wanted is Wanted.UP:
+                self._judge_start(key, unit)
+            case Phase.RUNNING:
+                self._judge_run(key, unit)
+            case _ if unit.removed and unit.phase not in ACTIVE:
+                self._drop(key, unit)
+            case _:
+                pass
+        self._follow_restart(key)
+
+    def _judge_start(self, key: str, unit: Unit) -> None:
+        gate = gates.may_start(unit, self.units)
+        match gate:
+            case gates.Open(note):
+                self.step(key, lambda unit: lifecycle.release(unit, self.now, note))
+            case gates.Hold(reason):
+                self.step(key, lambda unit: lifecycle.hold(unit, reason, self.now))
+            case gates.Block(reason):
+                self.step(key, lambda unit: lifecycle.block(unit, reason, self.now))
+            case _:
+                assert_never(gate)
+
+    def _judge_run(self, key: str, unit: Unit) -> None:
+        if not (unit.wanted is Wanted.DOWN or unit.replace or unit.verdict):
+            return
+        dependents = [self.units[k] for k in self.world.dependents.get(key, ()) if k in self.units]
+        match gates.may_stop(unit, dependents):
+            case gates.Hold(reason):
+                self.step(key, lambda unit: lifecycle.hold(unit, reason, self.now))
+            case _:
+                self.step(key, lambda unit: lifecycle.end(unit, self.now))
+
+    def _follow_restart(self, key: str) -> None:
+        """Restart what asked to be restarted with this unit: when it is about to be, or has ended by itself."""
+        unit, before = self.units.get(key), self.world.units.get(key)
+        if unit is None or before is None or unit.wanted is Wanted.DOWN:
+            return
+        died = before.phase is Phase.RUNNING and unit.phase in (Phase.STOPPING, Phase.BACKOFF, Phase.STARTING)
+        if not (unit.replace or died):
+            return
+        for other_key in self.world.dependents.get(key, ()):
+            other = self.units.get(other_key)
+            if other is None or other.phase is not Phase.RUNNING or other.replace or other.wanted is Wanted.DOWN:
+                continue
+            if any(edge.restart and edge.name == unit.spec.name for edge in other.spec.edges):
+                self.step(other_key, lambda other: (other.with_(replace=True, released_at=None), ()))
+
+    # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def apply(self, wish: Apply) -> None:
+        """Bring in a definition: new units, changed ones, removed ones; then want what is wanted."""
+        new = wish.definition
+        for spec in new.units.values():
+            unit = self.units.get(spec.key)
+            ports = wish.ports.get(spec.key, {})
+            if unit is None:
+                self.units[spec.key] = Unit(spec, since=self.now, ports=dict(ports), request=wish.request)
+                self._told(spec.key, "added", wish)
+            else:
+                self._redefine(spec.key, unit, unit.with_(spec=spec, ports=dict(ports), removed=False), wish)
+            self.dirty[spec.key] = None
+        for unit in self.world.of_stack(new.name):
+            if unit.spec.name not in new.units:
+                self._remove(unit.key, wish)
+        stacks = {**self.world.stacks, new.name: new}
+        self.world = replace(self.world, stacks=stacks, dependents=dependents_of(self.units.values()))
+        up = WantUp(
+            wish.want, wish.request, rerun=wish.rerun, ungated=wish.ungated, fingerprints=wish.fingerprints
+        )
+        for key in wish.want:
+            self.step(key, lambda unit: lifecycle.want_up(unit, up, self.now))
+
+    def _redefine(self, key: str, old: Unit, new: Unit, wish: Apply) -> None:
+        if new == old:
+            return
+        self.units[key] = new
+        self._touch(key)
+        if differing := changes(old.spec, new.spec):
+            self._told(key, f"changed: {', '.join(differing)}", wish, changes=differing)
+        if new.phase is Phase.RUNNING and old.spec.check != new.spec.check:
+            self.effects.append(StartChecks(key, new.epoch) if new.spec.check else StopChecks(key))
+
+    def _remove(self, key: str, wish: Apply) -> None:
+        down = WantDown((key,), wish.request, "no longer in the stack file")
+        self.step(key, lambda unit: lifecycle.want_down(unit.with_(removed=True), down, self.now))
+        self._told(key, "removed", wish)
+
+    def _told(self, key: str, cause: str, wish: Apply, **data: object) -> None:
+        self.effects.append(Tell(EventType.STACK, key, 0, cause, wish.request, data))
+
+    def give(self, wish: Give) -> None:
+        """Give up a unit without touching what runs; for a stack's name, its record once all of it is down."""
+        unit = self.units.get(wish.key)
+        if unit is not None:
+            left = unit.with_(
+                wanted=Wanted.DOWN,
+                phase=Phase.NOT_STARTED,
+                epoch=unit.epoch + 1,
+                started=None,
+                deadline=None,
+                replace=False,
+                verdict=None,
+            )
+            self.units[wish.key] = left
+            self._touch(wish.key)
+            self.effects += [StopChecks(wish.key), Forget(wish.key, unit.epoch)]
+            self.effects.append(Tell(EventType.STACK, wish.key, unit.epoch, "given up", wish.request))
+        elif wish.key in self.world.stacks and not any(u.phase in ACTIVE for u in self.world.of_stack(wish.key)):
+            stacks = {name: stack for name, stack in self.world.stacks.items() if name != wish.key}
+            for unit in self.world.of_stack(wish.key):
+                self._drop(unit.key, unit)
+            self.world = replace(self.world, stacks=stacks, dependents=dependents_of(self.units.values()))
+            self.effects.append(Tell(EventType.STACK, wish.key, 0, "forgotten", wish.request))
+
+    def _drop(self, key: str, unit: Unit) -> None:
+        del self.units[key]
+        self.effects.append(Forget(key, unit.epoch))
+        self.world = replace(self.world, dependents=dependents_of(self.units.values()))
+
+
+def dependents_of(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for unit in units:
+        for edge in unit.spec.edges:
+            found.setdefault(f"{unit.spec.stack}/{edge.name}", []).append(unit.key)
+    return {key: tuple(dict.fromkeys(keys)) for key, keys in found.items()}
+
+

@@ -1,0 +1,188 @@
+"""From a unit of the world to the complete order for an executor: values for references, ports, environment, files."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import pwd
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness_core.domain.executor import ExecutorPlugin, Marker, StartFailed, StartSpec
+from harness_core.domain.references import UnresolvedReference
+from harness_core.domain.resolved import ResolvedUnit, resolve_unit
+from harness_core.domain.spec import Check, UnitSpec
+from harness_core.domain.states import Endpoint, Kind
+from harness_core.domain.unit import Unit
+from harness_core.domain.world import World
+from harness_core.runtime import outputs, ports
+
+__all__ = ["Launch", "fingerprint"]
+
+
+class Launch:
+    """``world`` gives the present world, from which references take their values."""
+
+    def __init__(
+        self, state_dir: Path, plugins: Mapping[str, ExecutorPlugin], world: Callable[[], World]
+    ) -> None:
+        self.state_dir = state_dir
+        self._plugins = plugins
+        self._world = world
+
+    async def prepare(self, unit: Unit, *, listens: bool) -> StartSpec:
+        """The order to start this life; its ``ports`` may differ from the unit's where a chosen one was taken meanwhile.
+
+        Raises ``StartFailed`` (a port is taken, no such user) or ``UnresolvedReference``.
+        """
+        changed = await asyncio.to_thread(self._check_ports, unit) if listens else {}
+        if changed:
+            unit = unit.with_(ports={**unit.ports, **changed})
+        spec = self.spec(unit)
+        if unit.spec.kind is Kind.TASK:
+            owner = _owner(unit.spec.user)
+            path = await asyncio.to_thread(outputs.prepare, self.state_dir, unit.key, unit.epoch, owner)
+            spec = _with_env(spec, {"HARNESS_OUTPUT": str(path)})
+        return spec
+
+    def spec(self, unit: Unit) -> StartSpec:
+        """The order without anything being prepared for it; also the context of commands run beside the unit."""
+        resolved = self.resolve(unit)
+        plugin = self._plugins.get(resolved.target["type"])
+        if plugin is None:
+            raise StartFailed(f"no executor for the target type {resolved.target['type']!r}", permanent=True)
+        fields = {key: value for key, value in resolved.target.items() if key != "type"}
+        if "type" in plugin.options.model_fields:
+            fields["type"] = resolved.target["type"]
+        try:
+            options = plugin.options.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise StartFailed(f"cannot start {unit.spec.name}: target.{where}: {first['msg']}", permanent=True) from None
+        own = {"HARNESS_STACK": unit.spec.stack, "HARNESS_SERVICE": unit.spec.name}
+        for index, (name, port) in enumerate(unit.ports.items()):
+            if index == 0:
+                own["PORT"] = str(port)
+            own[f"PORT_{name.upper().replace('-', '_').replace('.', '_')}"] = str(port)
+        return StartSpec(
+            marker=Marker(unit.spec.stack, unit.spec.name, unit.epoch),
+            options=options,
+            env={**own, **resolved.env},
+            base_dir=Path(unit.spec.base_dir),
+            ports=dict(unit.ports),
+            schemes={name: port.scheme for name, port in unit.spec.ports.items()},
+            limits=unit.spec.limits,
+            logs=unit.spec.logs,
+            user=unit.spec.user,
+            labels=unit.spec.labels,
+        )
+
+    def check(self, unit: Unit) -> Check:
+        """The unit's health check with every reference replaced."""
+        check = self.resolve(unit).check
+        assert check is not None
+        return check
+
+    def stop_command(self, unit: Unit) -> tuple[StartSpec, list[str]]:
+        command = self.resolve(unit).stop_command or []
+        return self.spec(unit), ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+
+    def read_outputs(self, unit: Unit, epoch: int) -> dict[str, str]:
+        return outputs.read(self.state_dir, unit.key, epoch)
+
+    def resolve(self, unit: Unit) -> ResolvedUnit:
+        """Values for all references of a unit. Raises ``UnresolvedReference`` naming what is missing."""
+        units = self._world().units
+
+        def lookup(name: str, attribute: str) -> str:
+            other = unit if name in ("self", unit.spec.name) else units.get(f"{unit.spec.stack}/{name}")
+            if other is None:
+                raise UnresolvedReference(f"{name} is not defined")
+            return _attribute(other, attribute)
+
+        return resolve_unit(unit.spec, lookup)
+
+    def _check_ports(self, unit: Unit) -> dict[str, int]:
+        """Make sure that nobody else listens where the unit is to listen; other numbers for chosen ports that are taken."""
+        changed: dict[str, int] = {}
+        for name, port in unit.ports.items():
+            if ports.is_free(port):
+                continue
+            if unit.spec.ports[name].port == "auto":
+                changed[name] = ports.choose(unit.spec.stack, unit.spec.name, name, self.reserved() | {port})
+                continue
+            holder = ports.holder(port)
+            by = f"is taken by {holder}" if holder else "is taken"
+            raise StartFailed(f"port {port} {by}", hint=f"stop it, or set another port for {unit.spec.name}")
+        return changed
+
+    def reserved(self) -> set[int]:
+        """Ports that belong to units of this daemon, running or not."""
+        return {port for unit in self._world().units.values() for port in unit.ports.values()}
+
+    def choose_ports(self, spec: UnitSpec, known: Mapping[str, int], taken: set[int]) -> dict[str, int]:
+        """A number for every port of a unit; a chosen one is kept from definition to definition."""
+        chosen: dict[str, int] = {}
+        for name, port in spec.ports.items():
+            if port.port != "auto":
+                chosen[name] = port.port
+            elif name in known:
+                chosen[name] = known[name]
+            else:
+                chosen[name] = ports.choose(spec.stack, spec.name, name, taken)
+            taken.add(chosen[name])
+        return chosen
+
+
+def fingerprint(spec: UnitSpec) -> str:
+    """What a task would do now, as a digest: its definition and the contents of its input files."""
+    digest = hashlib.sha256(spec.digest.encode())
+    base = Path(spec.base_dir)
+    for pattern in spec.inputs:
+        paths = sorted(base.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
+        for path in paths:
+            if path.is_file():
+                digest.update(str(path.relative_to(base) if path.is_relative_to(base) else path).encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _attribute(unit: Unit, attribute: str) -> str:
+    name = unit.spec.name
+    if unit.spec.kind is Kind.TASK:
+        if attribute not in unit.outputs:
+            raise UnresolvedReference(f"the task {name} has no output called {attribute!r}")
+        return unit.outputs[attribute]
+    endpoints = unit.started.endpoints if unit.started else {}
+    if not endpoints:
+        schemes = unit.spec.ports
+        endpoints = {key: Endpoint("127.0.0.1", port, schemes[key].scheme) for key, port in unit.ports.items()}
+    host = unit.started.host if unit.started else "127.0.0.1"
+    if attribute in ("host", "ip"):
+        return host
+    wanted = attribute.removeprefix("ports.") if attribute.startswith("ports.") else next(iter(endpoints), "")
+    endpoint = endpoints.get(wanted)
+    if endpoint is None:
+        what = f"port {wanted!r}" if wanted else "port"
+        raise UnresolvedReference(f"{name} has no {what}")
+    return endpoint.url if attribute == "url" else str(endpoint.port)
+
+
+def _owner(user: str | None) -> tuple[int, int] | None:
+    if user is None:
+        return None
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise StartFailed(f"there is no user {user!r} on this machine", permanent=True) from None
+    return entry.pw_uid, entry.pw_gid
+
+
+def _with_env(spec: StartSpec, more: Mapping[str, str]) -> StartSpec:
+    return replace(spec, env={**spec.env, **more})
+
+

@@ -1,0 +1,291 @@
+"""Carrying out effects: each as a task with a deadline, each answered by a stimulus, whatever happens.
+
+Calls to one kind of executor share a bounded number of places, so that a frozen engine or host stalls only its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+from harness_core.domain.effects import Effect, Forget, Recover, Spawn, StartChecks, Stop, StopChecks, Watch
+from harness_core.domain.errors import HarnessError
+from harness_core.domain.executor import (
+    ExecRequest,
+    ExecSession,
+    Executor,
+    Lost,
+    Marker,
+    Running,
+    StartFailed,
+    StopReport,
+    Unknown,
+)
+from harness_core.domain.states import Handle, Kind
+from harness_core.domain.stimuli import Checked, Exited, Recovered, Spawned, SpawnFailed, Stimulus, StopEnded
+from harness_core.domain.stimuli import Lost as LostNews
+from harness_core.domain.unit import Unit
+from harness_core.domain.world import World
+from harness_core.runtime import outputs
+from harness_core.runtime.clock import Clock
+from harness_core.runtime.launch import Launch
+from harness_core.runtime.logs.store import LogStore
+from harness_core.runtime.probes import ProbeContext, Prober
+
+__all__ = ["Runner"]
+
+log = logging.getLogger(__name__)
+
+START_DEADLINE = 30.0
+RECOVER_DEADLINE = 5.0
+#: on top of the grace: the time to kill and to make sure
+STOP_DEADLINE = 25.0
+#: executor calls in flight at once, per kind
+_PLACES = 64
+
+
+class Runner:
+    """``post`` takes the answers; ``executors`` are open ones by target type."""
+
+    def __init__(
+        self,
+        executors: Mapping[str, Executor],
+        launch: Launch,
+        prober: Prober,
+        post: Callable[[Stimulus], None],
+        clock: Clock,
+        logs: LogStore,
+    ) -> None:
+        self._executors = executors
+        self._launch = launch
+        self._prober = prober
+        self._post = post
+        self._clock = clock
+        self._logs = logs
+        self._places = {kind: asyncio.Semaphore(_PLACES) for kind in executors}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watches: dict[str, asyncio.Task[None]] = {}
+
+    def carry_out(self, effect: Effect, world: World) -> None:
+        """Begin an effect; returns at once."""
+        if isinstance(effect, StopChecks):
+            self._prober.stop(effect.key)
+            return
+        if isinstance(effect, Forget):
+            self._start(self._forget(effect, world.units.get(effect.key)), effect)
+            return
+        unit = world.units.get(getattr(effect, "key", ""))
+        if unit is None:
+            return
+        match effect:
+            case Spawn():
+                self._start(self._spawn(unit, effect.epoch), effect)
+            case Watch():
+                self._watches[unit.key] = self._start(self._watch(unit, effect.epoch), effect)
+            case Stop():
+                self._start(self._stop(unit, effect), effect)
+            case Recover():
+                self._start(self._recover(unit, effect.epoch), effect)
+            case StartChecks():
+                self._start_checks(unit, effect.epoch)
+            case _:
+                pass
+
+    async def close(self) -> None:
+        """End all effect tasks. What they were about is found again by the next daemon."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None], effect: Effect) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"{type(effect).__name__} {getattr(effect, 'key', '')}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a defect in carrying out %s", task.get_name(), exc_info=error)
+
+    # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _spawn(self, unit: Unit, epoch: int) -> None:
+        key, jitter = unit.key, random.random()  # noqa: S311 - spreads restarts, protects nothing
+        executor = self._executors.get(unit.spec.target["type"])
+        if executor is None:
+            self._post(SpawnFailed(key, epoch, f"no executor for the target type {unit.spec.target['type']!r}", True))
+            return
+        try:
+            spec = await self._launch.prepare(unit, listens=executor.capabilities.listens_here)
+        except HarnessError as error:
+            permanent = getattr(error, "permanent", True)
+            self._post(SpawnFailed(key, epoch, _sentence(error), permanent, jitter=jitter))
+            return
+        try:
+            async with self._places[unit.spec.target["type"]], asyncio.timeout(START_DEADLINE):
+                started = await executor.start(spec)
+        except StartFailed as error:
+            self._post(SpawnFailed(key, epoch, _sentence(error), error.permanent, jitter=jitter))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; it may have started all the same
+            log.warning("the start of %s ended without an answer: %r", key, error)
+            self._post(LostNews(key, epoch, f"its start gave no answer ({_words(error)}); looking for it"))
+        else:
+            self._post(Spawned(key, epoch, started, dict(spec.ports)))
+
+    # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch(self, unit: Unit, epoch: int) -> None:
+        executor, handle = self._of(unit)
+        if executor is None or handle is None:
+            self._post(LostNews(unit.key, epoch, "no executor can watch it"))
+            return
+        try:
+            exit_ = await executor.wait(_marker(unit, epoch), handle)
+        except Lost as lost:
+            self._post(LostNews(unit.key, epoch, str(lost)))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
+            log.warning("watching %s broke", unit.key, exc_info=error)
+            self._post(LostNews(unit.key, epoch, f"watching it broke: {_words(error)}"))
+        else:
+            self._post(Exited(unit.key, epoch, exit_))
+
+    def _start_checks(self, unit: Unit, epoch: int) -> None:
+        try:
+            check = self._launch.check(unit)
+        except HarnessError as error:
+            self._post(Checked(unit.key, epoch, False, _sentence(error)))
+            return
+
+        executor, handle = self._of(unit)
+
+        async def execute(argv: Sequence[str]) -> ExecSession:
+            if executor is None:
+                raise Lost("there is no executor for it")
+            return await executor.exec(_marker(unit, epoch), handle, self._launch.spec(unit), ExecRequest(argv))
+
+        context = ProbeContext(
+            key=unit.key,
+            epoch=epoch,
+            endpoints=unit.started.endpoints if unit.started else {},
+            host=unit.started.host if unit.started else "127.0.0.1",
+            base_dir=Path(unit.spec.base_dir),
+            execute=execute if executor is not None and executor.capabilities.exec else None,
+            logs=self._logs,
+        )
+        self._prober.start(unit.key, epoch, check, context)
+
+    # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _stop(self, unit: Unit, effect: Stop) -> None:
+        executor, handle = self._of(unit)
+        if executor is None or handle is None:
+            report = StopReport(unit.exit)
+        else:
+            report = await self._stop_instance(executor, handle, unit, effect)
+        found: Mapping[str, str] = {}
+        if unit.spec.kind is Kind.TASK and not report.leftovers:
+            found = await asyncio.to_thread(self._launch.read_outputs, unit, effect.epoch)
+        jitter = random.random()  # noqa: S311 - spreads restarts, protects nothing
+        self._post(StopEnded(unit.key, effect.epoch, report, self._clock.wall(), found, jitter))
+
+    async def _stop_instance(self, executor: Executor, handle: Handle, unit: Unit, effect: Stop) -> StopReport:
+        marker, grace = _marker(unit, effect.epoch), effect.grace
+        try:
+            async with asyncio.timeout(grace + STOP_DEADLINE):
+                if unit.spec.stop.command and grace > 0 and unit.exit is None:
+                    grace = await self._stop_command(unit, effect.epoch, grace)
+                signum = Signals[f"SIG{unit.spec.stop.signal.upper().removeprefix('SIG')}"]
+                return await executor.stop(marker, handle, signal=signum, grace=grace)
+        except TimeoutError:
+            return StopReport(None, leftovers=(f"no answer within {grace + STOP_DEADLINE:g} s",))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; the stop is tried again
+            log.warning("stopping %s broke", unit.key, exc_info=error)
+            return StopReport(None, leftovers=(_words(error),))
+
+    async def _stop_command(self, unit: Unit, epoch: int, grace: float) -> float:
+        """Run the unit's own stop command within the grace; what remains of it is left for the signal."""
+        executor, handle = self._of(unit)
+        began = self._clock.monotonic()
+        session: ExecSession | None = None
+        try:
+            async with asyncio.timeout(grace):
+                spec, command = self._launch.stop_command(unit)
+                assert executor is not None
+                session = await executor.exec(_marker(unit, epoch), handle, spec, ExecRequest(command))
+                await session.write_eof()
+                async for _stream, _data in session.output():
+                    pass
+                if not (exit_ := await session.wait()).success:
+                    log.warning("the stop command of %s: %s", unit.key, exit_)
+        except TimeoutError:
+            log.warning("the stop command of %s took longer than %g s", unit.key, grace)
+        except (HarnessError, Lost) as error:
+            log.warning("the stop command of %s could not be run: %s", unit.key, error)
+        finally:
+            if session is not None:
+                await session.close()
+        return max(0.0, grace - (self._clock.monotonic() - began))
+
+    async def _recover(self, unit: Unit, epoch: int) -> None:
+        executor, handle = self._of(unit)
+        if executor is None:
+            recovery: Any = Unknown(f"no executor for the target type {unit.spec.target['type']!r}")
+        else:
+            try:
+                async with self._places[unit.spec.target["type"]], asyncio.timeout(RECOVER_DEADLINE):
+                    recovery = await executor.recover(_marker(unit, epoch), handle)
+            except TimeoutError:
+                recovery = Unknown(f"no answer within {RECOVER_DEADLINE:g} s")
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
+                log.warning("looking for %s broke", unit.key, exc_info=error)
+                recovery = Unknown(f"looking for it broke: {_words(error)}")
+        if isinstance(recovery, Running):
+            log.info("took back %s, life %d", unit.key, epoch)
+        self._post(Recovered(unit.key, epoch, recovery))
+
+    async def _forget(self, effect: Forget, unit: Unit | None) -> None:
+        if (watch := self._watches.pop(effect.key, None)) is not None:
+            watch.cancel()
+        stack, name = effect.key.split("/", 1)
+        for executor in self._executors.values():
+            try:
+                async with asyncio.timeout(RECOVER_DEADLINE):
+                    await executor.forget(Marker(stack, name, effect.epoch), None)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; what it keeps is only clutter
+                log.warning("forgetting %s broke: %r", effect.key, error)
+        if unit is None:
+            await asyncio.to_thread(self._logs.forget, effect.key)
+            await asyncio.to_thread(outputs.forget, self._launch.state_dir, effect.key)
+
+    def _of(self, unit: Unit) -> tuple[Executor | None, Handle | None]:
+        executor = self._executors.get(unit.spec.target["type"])
+        return executor, unit.started.handle if unit.started else None
+
+
+def _marker(unit: Unit, epoch: int) -> Marker:
+    return Marker(unit.spec.stack, unit.spec.name, epoch)
+
+
+def _sentence(error: HarnessError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
