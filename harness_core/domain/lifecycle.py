@@ -254,8 +254,6 @@ def _alive(unit: Unit, started: Started, now: float, cause: str) -> Step:
 def _not_spawned(unit: Unit, news: SpawnFailed, now: float) -> Step:
     if unit.phase is not Phase.STARTING:
         return unit, ()
-    if news.ports is not None:
-        unit = unit.with_(ports={**unit.ports, **news.ports})
     failure = Reason("start_failed", news.message)
     if news.permanent and unit.wanted is Wanted.UP:
         return _fail(unit, failure, now)

@@ -108,8 +108,6 @@ class SpawnFailed:
     epoch: int
     message: str
     permanent: bool = False
-    #: other ports to try with, where a chosen one was taken meanwhile
-    ports: Mapping[str, int] | None = None
     jitter: float = 0.0
 
 

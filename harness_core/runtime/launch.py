@@ -44,7 +44,8 @@ class Launch:
         spec = self.spec(unit)
         if unit.spec.kind is Kind.TASK:
             owner = _owner(unit.spec.user)
-            path = await asyncio.to_thread(outputs.prepare, self.state_dir, unit.key, unit.epoch, owner)
+            path = outputs.path_for(self.state_dir, unit.spec, unit.epoch)
+            await asyncio.to_thread(outputs.prepare, path, owner)
             spec = _with_env(spec, {"HARNESS_OUTPUT": str(path)})
         return spec
 
@@ -92,7 +93,7 @@ class Launch:
         return self.spec(unit), ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
 
     def read_outputs(self, unit: Unit, epoch: int) -> dict[str, str]:
-        return outputs.read(self.state_dir, unit.key, epoch)
+        return outputs.read(outputs.path_for(self.state_dir, unit.spec, epoch), unit.key)
 
     def resolve(self, unit: Unit) -> ResolvedUnit:
         """Values for all references of a unit. Raises ``UnresolvedReference`` naming what is missing."""

@@ -8,7 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
-__all__ = ["forget", "prepare", "read"]
+from harness_core.domain.spec import UnitSpec
+
+__all__ = ["forget", "path_for", "prepare", "read"]
 
 log = logging.getLogger(__name__)
 
@@ -17,27 +19,29 @@ _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _MAX_BYTES = 65_536
 
 
-def prepare(state_dir: Path, key: str, epoch: int, owner: tuple[int, int] | None) -> Path:
-    """Make an empty file for one life and return its path. ``owner`` (uid, gid) may write it.
+def path_for(state_dir: Path, unit: UnitSpec, epoch: int) -> Path:
+    """Where one life of a task leaves its outputs.
 
-    A task of another user cannot pass through the state directory, so its file gets a directory that it owns beside.
+    The state directory lets no other user pass, so a task of another user leaves them beside the stack file.
     """
-    directory = state_dir / "outputs" / key
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / f"{epoch}.env"
-    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags, 0o600)
+    if unit.user is None:
+        return state_dir / "outputs" / unit.stack / unit.name / f"{epoch}.env"
+    return Path(unit.base_dir) / ".harness" / "outputs" / unit.stack / f"{unit.name}.{epoch}.env"
+
+
+def prepare(path: Path, owner: tuple[int, int] | None) -> None:
+    """Make the file, empty; ``owner`` (uid, gid) may write it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if owner is None else 0o711)
+    fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if owner is not None:
             os.fchown(fd, *owner)
     finally:
         os.close(fd)
-    return path
 
 
-def read(state_dir: Path, key: str, epoch: int) -> dict[str, str]:
+def read(path: Path, key: str) -> dict[str, str]:
     """What the task wrote; lines that are no ``KEY=value`` are left out and named in the daemon's log."""
-    path = state_dir / "outputs" / key / f"{epoch}.env"
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)
@@ -56,4 +60,5 @@ def read(state_dir: Path, key: str, epoch: int) -> dict[str, str]:
 
 
 def forget(state_dir: Path, key: str) -> None:
+    """Remove what a unit that is no more left."""
     shutil.rmtree(state_dir / "outputs" / key, ignore_errors=True)

@@ -1,0 +1,109 @@
+"""Waiting for an outcome while telling the caller what happens: what start, stop, restart, wait and run share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from harness_core.domain import views
+from harness_core.domain.outcome import Goal, Outcome, judge, settles_at
+from harness_core.domain.protocol import Failure, FollowItem, OperationResult, ServiceRow
+from harness_core.domain.select import with_dependents
+from harness_core.domain.states import Phase
+from harness_core.domain.unit import Unit
+from harness_core.doors.table import Stream
+from harness_core.runtime.manager import Manager
+
+__all__ = ["follow_until", "result_of", "rows"]
+
+#: how many of a failed service's own lines are shown
+LAST_LINES = 10
+
+
+async def follow_until(
+    manager: Manager, goals: dict[str, Goal], stream: Stream, *, after: int, began: float, timeout: float | None
+) -> OperationResult:
+    """Send what happens to these units until each has got where it was wanted, or cannot any more.
+
+    Ends with ``ended_by`` "timeout" after ``timeout`` seconds. Cancellation only ends the watching.
+    """
+    feed, clock = manager.engine.feed, manager.clock
+    deadline = None if timeout is None else clock.monotonic() + timeout
+    await stream.send(_snapshot(manager, list(goals)))
+    seq, order, ended_by = after, dict[str, None](), ""
+    while True:
+        for event in await feed.after(seq):
+            seq = event.seq
+            if event.service in goals:
+                item: FollowItem = {"seq": seq, "event": views.event_row(event)}
+                item["rows"] = rows(manager, [event.service])
+                await stream.send(item)
+        if feed.seq > seq:
+            continue
+        now, units = clock.monotonic(), _units(manager, list(goals))
+        outcomes = {unit.key: judge(unit, goals[unit.key], now) for unit in units}
+        order.update(dict.fromkeys(key for key, outcome in outcomes.items() if outcome is Outcome.REACHED))
+        if Outcome.PENDING not in outcomes.values():
+            break
+        if deadline is not None and now >= deadline:
+            ended_by = "timeout"
+            break
+        moments = [settles_at(u, goals[u.key]) for u in units if outcomes[u.key] is Outcome.PENDING]
+        wakes = [moment for moment in (*moments, deadline) if moment is not None and moment > now]
+        await feed.wait(min(wakes) - now + 0.001 if wakes else None)
+    result = await result_of(manager, goals, began=began, ended_by=ended_by)
+    result["order"] = [key.split("/", 1)[1] for key in order]
+    return result
+
+
+async def result_of(manager: Manager, goals: dict[str, Goal], *, began: float, ended_by: str = "") -> OperationResult:
+    """How it stands now, with what a person needs to know about what failed."""
+    now = manager.clock.monotonic()
+    units = _units(manager, list(goals))
+    outcomes = {unit.key: judge(unit, goals[unit.key], now) for unit in units}
+    failed = [u for u in units if outcomes[u.key] is Outcome.FAILED or (ended_by and outcomes[u.key] is Outcome.PENDING)]
+    blamed = {u.key: u for u in failed if u.phase is not Phase.BLOCKED}
+    failures = [await _failure(manager, unit, failed) for unit in (blamed.values() or failed)]
+    return {
+        "ok": not failed,
+        "unchanged": False,
+        "stack": units[0].spec.stack if units else "",
+        "services": rows(manager, list(goals)),
+        "failures": failures,
+        "ended_by": ended_by,
+        "seconds": round(now - began, 3),
+        "rolled_back": False,
+        "warnings": list(manager.problems),
+        "order": [],
+    }
+
+
+def rows(manager: Manager, keys: Sequence[str]) -> list[ServiceRow]:
+    clocks, seq = manager.clocks(), manager.engine.snapshot.seq
+    return [views.service_row(unit, clocks, seq) for unit in _units(manager, keys)]
+
+
+def _units(manager: Manager, keys: Sequence[str]) -> list[Unit]:
+    units = manager.world.units
+    return [units[key] for key in keys if key in units]
+
+
+def _snapshot(manager: Manager, keys: list[str]) -> FollowItem:
+    world, seq = manager.world, manager.engine.snapshot.seq
+    return {"seq": seq, "snapshot": views.status(world, _units(manager, keys), manager.clocks(), seq)}
+
+
+async def _failure(manager: Manager, unit: Unit, failed: list[Unit]) -> Failure:
+    skipped = set(with_dependents(manager.world, [unit])) - {unit.key}
+    lines = await asyncio.to_thread(manager.last_lines, unit.key, LAST_LINES) if unit.epoch else []
+    name = unit.spec.name
+    return {
+        "service": name,
+        "stack": unit.spec.stack,
+        "state": views.word(unit),
+        "reason": unit.reason.sentence,
+        "exit": views.exit_info(unit.exit),
+        "last_lines": lines,
+        "skipped": [u.spec.name for u in failed if u.key in skipped and u.phase in (Phase.BLOCKED, Phase.WAITING)],
+        "hint": f"harness logs {name}   harness explain {name}" if unit.epoch else f"harness explain {name}",
+    }

@@ -1,0 +1,98 @@
+"""Everything that runs a stack, put together: store, engine, executors, checks, logs. What the doors' handlers hold."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness_core.domain.effects import Effect
+from harness_core.domain.executor import Executor, ExecutorContext
+from harness_core.domain.stimuli import Checked
+from harness_core.domain.store import Store
+from harness_core.domain.views import Clocks
+from harness_core.domain.world import World
+from harness_core.runtime.clock import Clock, SystemClock, boot_id
+from harness_core.runtime.engine import Engine
+from harness_core.runtime.launch import Launch
+from harness_core.runtime.logs.store import LogStore
+from harness_core.runtime.plugins import Plugins
+from harness_core.runtime.probes import Prober
+from harness_core.runtime.runner import Runner
+
+__all__ = ["Manager"]
+
+log = logging.getLogger(__name__)
+
+OPEN_DEADLINE = 10.0
+
+
+class Manager:
+    """``open`` takes everything back that an earlier daemon left; ``close`` leaves everything running."""
+
+    def __init__(
+        self, state_dir: Path, store: Store, plugins: Plugins, *, instance: str, clock: Clock | None = None
+    ) -> None:
+        self.state_dir = state_dir
+        self.store = store
+        self.plugins = plugins
+        self.clock = clock or SystemClock()
+        self.logs = LogStore(state_dir / "logs")
+        self.engine = Engine(store, self._carry_out, clock=self.clock)
+        self.launch = Launch(state_dir, plugins.executors, lambda: self.engine.snapshot.world)
+        self.prober = Prober(self._checked)
+        self.executors: dict[str, Executor] = {}
+        #: what is out of order, in sentences
+        self.problems: list[str] = []
+        self._instance = instance
+        self._runner: Runner | None = None
+
+    async def open(self) -> None:
+        for kind, plugin in self.plugins.executors.items():
+            directory = self.state_dir / "executors" / kind
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                executor = plugin.factory(ExecutorContext(directory, self.logs, self._instance))
+                async with asyncio.timeout(OPEN_DEADLINE):
+                    await executor.open()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; the others must work
+                log.exception("the executor for %s cannot be opened", kind)
+                self.problems.append(f"the executor for {kind} cannot be opened: {error}")
+                continue
+            self.executors[kind] = executor
+        self._runner = Runner(self.executors, self.launch, self.prober, self.engine.post, self.clock, self.logs)
+        self.problems += await self.engine.open(boot_id=boot_id())
+
+    async def close(self) -> None:
+        await self.engine.close()
+        if self._runner is not None:
+            await self._runner.close()
+        await self.prober.close()
+        for kind, executor in self.executors.items():
+            try:
+                async with asyncio.timeout(OPEN_DEADLINE):
+                    await executor.close()
+            except asyncio.CancelledError:
+                raise
+            except BaseException:  # noqa: BLE001 - a plugin may raise anything; the daemon still leaves in order
+                log.exception("the executor for %s did not close in order", kind)
+
+    @property
+    def world(self) -> World:
+        return self.engine.snapshot.world
+
+    def clocks(self) -> Clocks:
+        return Clocks(self.clock.monotonic(), self.clock.wall())
+
+    def option_models(self) -> Mapping[str, type]:
+        return {kind: plugin.options for kind, plugin in self.plugins.executors.items()}
+
+    def _carry_out(self, effect: Effect, world: World) -> None:
+        assert self._runner is not None
+        self._runner.carry_out(effect, world)
+
+    def _checked(self, key: str, epoch: int, ok: bool | None, detail: str, seconds: float) -> None:
+        self.engine.post(Checked(key, epoch, ok, detail, seconds))
