@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from harness_core.domain import graph
 from harness_core.domain.errors import NotFound, UsageError
+from harness_core.domain.spec import UnitSpec
 from harness_core.domain.unit import Unit
 from harness_core.domain.world import World
 
-__all__ = ["one", "select", "with_dependencies", "with_dependents"]
+__all__ = ["Selection", "one", "select", "with_dependencies", "with_dependents"]
+
+
+class Selection(Protocol):
+    """Every request that says which units it means."""
+
+    @property
+    def names(self) -> list[str]: ...
+
+    @property
+    def stack(self) -> str | None: ...
+
+    @property
+    def cwd(self) -> str: ...
 
 
 def select(world: World, names: Sequence[str], *, stack: str | None = None, cwd: str = "") -> list[Unit]:
@@ -51,14 +66,15 @@ def with_dependents(world: World, units: Iterable[Unit]) -> list[str]:
     return _closed(world, units, graph.dependents_closure)
 
 
-def _closed(world: World, units: Iterable[Unit], close: object) -> list[str]:
+def _closed(
+    world: World, units: Iterable[Unit], close: Callable[[Mapping[str, UnitSpec], Iterable[str]], list[str]]
+) -> list[str]:
     keys: list[str] = []
     by_stack: dict[str, list[str]] = {}
     for unit in units:
         by_stack.setdefault(unit.spec.stack, []).append(unit.spec.name)
     for stack, names in by_stack.items():
         specs = {unit.spec.name: unit.spec for unit in world.of_stack(stack)}
-        assert callable(close)
         keys += [f"{stack}/{name}" for name in close(specs, names)]
     return keys
 

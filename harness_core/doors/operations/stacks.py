@@ -25,7 +25,7 @@ from harness_core.domain.protocol import (
 )
 from harness_core.domain.secrets import mask
 from harness_core.domain.spec import UnitSpec
-from harness_core.domain.states import ACTIVE, Kind
+from harness_core.domain.states import ACTIVE, Kind, Wanted
 from harness_core.domain.stimuli import Apply, Give, WantDown
 from harness_core.doors.operations.following import follow_until, result_of
 from harness_core.doors.table import Caller, Stream, Table
@@ -37,6 +37,8 @@ __all__ = ["bind"]
 
 #: an env file is a list of variables, not a data store
 _MAX_ENV_FILE = 1 << 20
+#: how long a rollback is watched; it goes on by itself
+ROLLBACK_DEADLINE = 60.0
 
 
 def bind(table: Table, manager: Manager) -> None:
@@ -83,6 +85,7 @@ class _Stacks:
         unchanged = before is not None and all(s["action"] in ("keep", "skip") and not s["changes"] for s in steps)
         snapshot = manager.engine.snapshot
         started = [f"{stack.name}/{s['name']}" for s in steps if s["action"] in ("start", "run")]
+        was_up = tuple(unit.key for unit in manager.world.of_stack(stack.name) if unit.wanted is Wanted.UP)
         await manager.engine.submit(
             Apply(
                 stack,
@@ -105,7 +108,7 @@ class _Stacks:
         result["unchanged"] = unchanged and result["ok"] and not request.rerun_tasks
         result["warnings"] = [*warnings, *result["warnings"]]
         if request.rollback and not result["ok"] and request.wait:
-            await self._roll_back(before, started, caller, stream)
+            await self._roll_back(before, started, was_up, caller, stream)
             result["rolled_back"] = True
         return result
 
@@ -213,25 +216,26 @@ class _Stacks:
         return problems
 
     async def _roll_back(
-        self, before: StackDefinition | None, started: list[str], caller: Caller, stream: Stream
+        self,
+        before: StackDefinition | None,
+        started: list[str],
+        was_up: tuple[str, ...],
+        caller: Caller,
+        stream: Stream,
     ) -> None:
-        """Undo what this start did: the old definition where there was one, else stop what was started."""
+        """Undo what this start did: stop what it started, and put the old definition back where there was one."""
         manager, began = self._manager, self._manager.clock.monotonic()
         after = manager.engine.snapshot.seq
-        if before is None:
-            await manager.engine.submit(WantDown(tuple(started), caller.request, "rolled back"))
-            goals = dict.fromkeys(started, Goal.STOPPED)
-        else:
-            was_up = tuple(
-                key for key in (spec.key for spec in before.units.values()) if key not in started
-            )
+        await manager.engine.submit(WantDown(tuple(started), caller.request, "rolled back"))
+        goals = {key: Goal.STOPPED for key in started if key not in was_up}
+        if before is not None:
             prints = await _fingerprints(before)
-            await manager.engine.submit(WantDown(tuple(started), caller.request, "rolled back"))
+            ports_before = self._ports(before)
             await manager.engine.submit(
-                Apply(before, was_up, caller.request, ports=self._ports(before), fingerprints=prints)
+                Apply(before, was_up, caller.request, ports=ports_before, fingerprints=prints)
             )
-            goals = {key: Goal.READY for key in was_up if key in manager.world.units}
-        await follow_until(manager, goals, stream, after=after, began=began, timeout=60.0)
+            goals.update(dict.fromkeys(was_up, Goal.READY))
+        await follow_until(manager, goals, stream, after=after, began=began, timeout=ROLLBACK_DEADLINE)
 
 
 async def _fingerprints(stack: StackDefinition) -> dict[str, str]:

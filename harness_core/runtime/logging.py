@@ -1,0 +1,50 @@
+"""The daemon's own log: text for people or JSON for machines, in one file, rotated."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+__all__ = ["configure"]
+
+_MAX_BYTES, _BACKUPS = 10_000_000, 5
+_TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _Handler(RotatingFileHandler):
+    """Private from birth, whatever the umask."""
+
+    def _open(self):  # type: ignore[no-untyped-def]  # the base class has no annotation either
+        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        return super()._open()
+
+
+def configure(path: Path, *, style: str = "text", level: str = "info", foreground: bool = False) -> None:
+    """Send everything that is logged to ``path``; in the foreground also to standard error."""
+    formatter: logging.Formatter = _Json() if style == "json" else logging.Formatter(_TEXT)
+    handlers: list[logging.Handler] = [
+        _Handler(path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", errors="backslashreplace")
+    ]
+    if foreground:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
