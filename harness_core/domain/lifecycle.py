@@ -478,4 +478,3 @@ def _enter(unit: Unit, phase: Phase, now: float, reason: Reason) -> Step:
 
 def _tell(unit: Unit, type_: EventType, cause: str, **data: object) -> Tell:
     return Tell(type_, unit.key, unit.epoch, cause, unit.request, data)
-

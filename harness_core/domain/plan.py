@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from harness_core.domain import graph
 from harness_core.domain.definition import StackDefinition
-from harness_core.domain.loading import changes
 from harness_core.domain.protocol import PlanStep
 from harness_core.domain.spec import RunWhen, UnitSpec
 from harness_core.domain.states import ACTIVE, Kind, Wanted
 from harness_core.domain.unit import Unit
+from harness_core.domain.units import changes
 from harness_core.domain.world import World
 
 __all__ = ["plan", "wanted_names"]

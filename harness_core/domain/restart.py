@@ -38,7 +38,14 @@ class Leave:
 
 
 def decide(
-    spec: RestartSpec, *, success: bool, starts: Sequence[float], last_delay: float, ran_for: float, now: float, jitter: float
+    spec: RestartSpec,
+    *,
+    success: bool,
+    starts: Sequence[float],
+    last_delay: float,
+    ran_for: float,
+    now: float,
+    jitter: float,
 ) -> Retry | GiveUp | Leave:
     """Decide about one end.
 

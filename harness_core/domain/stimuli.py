@@ -1,4 +1,4 @@
-"""What may happen: the only ways in which the world changes. Wishes of users, news of instances, the passing of time."""
+"""What may happen: the only ways in which the world changes. Wishes of users, news of instances, passing time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One service or task as the world holds it: what is wanted, what is, and why. A value; only ``lifecycle`` makes new ones."""
+"""One service or task as the world holds it: what is wanted, what is, and why. Only ``lifecycle`` makes new ones."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Unit:
     epoch: int = 0
     #: monotonic time of the last change of phase
     since: float = 0.0
-    reason: Reason = Reason()
+    reason: Reason = field(default_factory=Reason)
     #: when, monotonic, something happens by itself; what, follows from the phase
     deadline: float | None = None
-    health: HealthState = HealthState()
+    health: HealthState = field(default_factory=HealthState)
     #: the living instance, or the one being looked for
     started: Started | None = None
     started_at: float | None = None

@@ -238,9 +238,7 @@ def graph_result(units: Sequence[Unit]) -> GraphResult:
     """The graph of these units with what each cost to start, and the chain that made the start as long as it was."""
     specs = {u.spec.name: u.spec for u in units}
     took = {
-        u.spec.name: u.ready_at - u.released_at
-        for u in units
-        if u.ready_at is not None and u.released_at is not None
+        u.spec.name: u.ready_at - u.released_at for u in units if u.ready_at is not None and u.released_at is not None
     }
     wave_of = {name: index for index, wave in enumerate(graph.waves(specs)) for name in wave}
     path, seconds = graph.critical_path(specs, {name: took.get(name, 0.0) for name in specs}) if took else ([], 0.0)

@@ -18,7 +18,6 @@ from harness_core.domain.definition import StackDefinition
 from harness_core.domain.effects import Effect, Forget, StartChecks, StopChecks, Tell
 from harness_core.domain.events import EventType
 from harness_core.domain.lifecycle import Step
-from harness_core.domain.loading import changes
 from harness_core.domain.states import ACTIVE, Phase, Wanted
 from harness_core.domain.stimuli import (
     Apply,
@@ -38,6 +37,7 @@ from harness_core.domain.stimuli import (
     WantUp,
 )
 from harness_core.domain.unit import Unit
+from harness_core.domain.units import changes
 
 __all__ = ["World", "dependents_of", "handle"]
 
@@ -199,9 +199,7 @@ class _Turn:
                 self._remove(unit.key, wish)
         stacks = {**self.world.stacks, new.name: new}
         self.world = replace(self.world, stacks=stacks, dependents=dependents_of(self.units.values()))
-        up = WantUp(
-            wish.want, wish.request, rerun=wish.rerun, ungated=wish.ungated, fingerprints=wish.fingerprints
-        )
+        up = WantUp(wish.want, wish.request, rerun=wish.rerun, ungated=wish.ungated, fingerprints=wish.fingerprints)
         for key in wish.want:
             self.step(key, lambda unit: lifecycle.want_up(unit, up, self.now))
 
@@ -259,5 +257,3 @@ def dependents_of(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
         for edge in unit.spec.edges:
             found.setdefault(f"{unit.spec.stack}/{edge.name}", []).append(unit.key)
     return {key: tuple(dict.fromkeys(keys)) for key, keys in found.items()}
-
-

@@ -1,7 +1,7 @@
 """The one owner of the world: takes stimuli from a mailbox, lets the domain decide, stores, publishes, acts.
 
-A turn is: take all that waits in the mailbox → ``world.handle`` → one commit → publish → carry out effects. The order is
-the promise: what is irreversible begins only after the row that says so is on disk, and nobody is told of a state that
+A turn is: take all that waits in the mailbox → ``world.handle`` → one commit → publish → carry out effects. The order
+is the promise: what is irreversible begins only after the row that says so is on disk, and nobody is told of a state that
 is not. Effects run as tasks and post what came of them back as stimuli; no other module changes the world.
 
 When the disk refuses, news is kept in memory and written later, wishes are refused with ``ReadOnly``, and effects that
@@ -66,9 +66,7 @@ class _Unsaved:
 class Engine:
     """``carry_out`` is called on the event loop for each effect but ``Tell`` and must return at once."""
 
-    def __init__(
-        self, store: Store, carry_out: Callable[[Effect, World], None], *, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, store: Store, carry_out: Callable[[Effect, World], None], *, clock: Clock | None = None) -> None:
         self._store = store
         self._carry_out = carry_out
         self._clock = clock or SystemClock()

@@ -26,15 +26,13 @@ __all__ = ["Launch", "fingerprint"]
 class Launch:
     """``world`` gives the present world, from which references take their values."""
 
-    def __init__(
-        self, state_dir: Path, plugins: Mapping[str, ExecutorPlugin], world: Callable[[], World]
-    ) -> None:
+    def __init__(self, state_dir: Path, plugins: Mapping[str, ExecutorPlugin], world: Callable[[], World]) -> None:
         self.state_dir = state_dir
         self._plugins = plugins
         self._world = world
 
     async def prepare(self, unit: Unit, *, listens: bool) -> StartSpec:
-        """The order to start this life; its ``ports`` may differ from the unit's where a chosen one was taken meanwhile.
+        """The order to start this life; a chosen port that was taken meanwhile has another number in it.
 
         Raises ``StartFailed`` (a port is taken, no such user) or ``UnresolvedReference``.
         """
@@ -63,7 +61,9 @@ class Launch:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise StartFailed(f"cannot start {unit.spec.name}: target.{where}: {first['msg']}", permanent=True) from None
+            raise StartFailed(
+                f"cannot start {unit.spec.name}: target.{where}: {first['msg']}", permanent=True
+            ) from None
         own = {"HARNESS_STACK": unit.spec.stack, "HARNESS_SERVICE": unit.spec.name}
         for index, (name, port) in enumerate(unit.ports.items()):
             if index == 0:
@@ -108,7 +108,7 @@ class Launch:
         return resolve_unit(unit.spec, lookup)
 
     def _check_ports(self, unit: Unit) -> dict[str, int]:
-        """Make sure that nobody else listens where the unit is to listen; other numbers for chosen ports that are taken."""
+        """Make sure that nobody else listens there; returns other numbers for chosen ports that are taken."""
         changed: dict[str, int] = {}
         for name, port in unit.ports.items():
             if ports.is_free(port):
@@ -185,5 +185,3 @@ def _owner(user: str | None) -> tuple[int, int] | None:
 
 def _with_env(spec: StartSpec, more: Mapping[str, str]) -> StartSpec:
     return replace(spec, env={**spec.env, **more})
-
-

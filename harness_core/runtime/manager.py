@@ -58,7 +58,7 @@ class Manager:
                     await executor.open()
             except asyncio.CancelledError:
                 raise
-            except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; the others must work
+            except BaseException as error:
                 log.exception("the executor for %s cannot be opened", kind)
                 self.problems.append(f"the executor for {kind} cannot be opened: {error}")
                 continue
@@ -77,7 +77,7 @@ class Manager:
                     await executor.close()
             except asyncio.CancelledError:
                 raise
-            except BaseException:  # noqa: BLE001 - a plugin may raise anything; the daemon still leaves in order
+            except BaseException:
                 log.exception("the executor for %s did not close in order", kind)
 
     @property

@@ -154,7 +154,7 @@ class Runner:
             self._post(LostNews(unit.key, epoch, str(lost)))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
+        except BaseException as error:
             log.warning("watching %s broke", unit.key, exc_info=error)
             self._post(LostNews(unit.key, epoch, f"watching it broke: {_words(error)}"))
         else:
@@ -211,7 +211,7 @@ class Runner:
             return StopReport(None, leftovers=(f"no answer within {grace + STOP_DEADLINE:g} s",))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; the stop is tried again
+        except BaseException as error:
             log.warning("stopping %s broke", unit.key, exc_info=error)
             return StopReport(None, leftovers=(_words(error),))
 
@@ -251,7 +251,7 @@ class Runner:
                 recovery = Unknown(f"no answer within {RECOVER_DEADLINE:g} s")
             except asyncio.CancelledError:
                 raise
-            except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
+            except BaseException as error:
                 log.warning("looking for %s broke", unit.key, exc_info=error)
                 recovery = Unknown(f"looking for it broke: {_words(error)}")
         if isinstance(recovery, Running):

@@ -1,4 +1,4 @@
-"""The one directory in which a daemon keeps everything: where it is, made private, and locked against a second daemon."""
+"""The one directory in which a daemon keeps everything: where it is, made private, locked against a second daemon."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class StateDir:
     def instance(self) -> str:
         """What tells this state directory from every other, also from a copy of it elsewhere: it goes into markers.
 
-        It is bound to the directory's own inode, so that a copied directory does not take over the original's processes.
+        Bound to the directory's own inode, so that a copied directory does not take over the processes of the original.
         """
         info = self.path.stat()
         place = f"{info.st_dev}:{info.st_ino}"

@@ -95,9 +95,7 @@ class _Actions:
         before = manager.engine.snapshot.seq
         others = tuple(key for key in keys if key not in {task.key for task in tasks})
         if others:
-            await manager.engine.submit(
-                WantUp(others, caller.request, _cause(caller, "start"), fingerprints=prints)
-            )
+            await manager.engine.submit(WantUp(others, caller.request, _cause(caller, "start"), fingerprints=prints))
         named = tuple(task.key for task in tasks)
         wish = WantUp(named, caller.request, _cause(caller, "run"), rerun=request.again, fingerprints=prints)
         await manager.engine.submit(wish)
@@ -172,5 +170,3 @@ def _stop_step(unit: Unit, named: bool) -> PlanStep:
 
 def _cause(caller: Caller, verb: str) -> str:
     return f"{caller.name} asked to {verb} it" if caller.name else f"asked to {verb}"
-
-

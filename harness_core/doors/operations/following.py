@@ -61,7 +61,9 @@ async def result_of(manager: Manager, goals: dict[str, Goal], *, began: float, e
     now = manager.clock.monotonic()
     units = _units(manager, list(goals))
     outcomes = {unit.key: judge(unit, goals[unit.key], now) for unit in units}
-    failed = [u for u in units if outcomes[u.key] is Outcome.FAILED or (ended_by and outcomes[u.key] is Outcome.PENDING)]
+    failed = [
+        u for u in units if outcomes[u.key] is Outcome.FAILED or (ended_by and outcomes[u.key] is Outcome.PENDING)
+    ]
     blamed = {u.key: u for u in failed if u.phase is not Phase.BLOCKED}
     failures = [await _failure(manager, unit, failed) for unit in (blamed.values() or failed)]
     return {

@@ -148,9 +148,7 @@ class _Stacks:
                 return file.read(_MAX_ENV_FILE + 1)
 
         def load(instance: str | None) -> Loaded:
-            return load_stack(
-                source, self._manager.option_models(), read=read, instance=instance, strict=strict
-            )
+            return load_stack(source, self._manager.option_models(), read=read, instance=instance, strict=strict)
 
         loaded = await asyncio.to_thread(load, source.name)
         if loaded.stack is not None and source.name is None:
@@ -177,8 +175,6 @@ class _Stacks:
     def _known(self, stack: StackDefinition, names: list[str]) -> None:
         for name in names:
             if name not in stack.units:
-
-
                 near = difflib.get_close_matches(name, stack.units, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(stack.units)}"
                 raise NotFound(f"{stack.title} has no service or task called {name!r}", hint=hint)
@@ -231,9 +227,7 @@ class _Stacks:
         if before is not None:
             prints = await _fingerprints(before)
             ports_before = self._ports(before)
-            await manager.engine.submit(
-                Apply(before, was_up, caller.request, ports=ports_before, fingerprints=prints)
-            )
+            await manager.engine.submit(Apply(before, was_up, caller.request, ports=ports_before, fingerprints=prints))
             goals.update(dict.fromkeys(was_up, Goal.READY))
         await follow_until(manager, goals, stream, after=after, began=began, timeout=ROLLBACK_DEADLINE)
 
@@ -241,5 +235,3 @@ class _Stacks:
 async def _fingerprints(stack: StackDefinition) -> dict[str, str]:
     specs = [spec for spec in stack.units.values() if spec.kind is Kind.TASK]
     return await asyncio.to_thread(lambda: {spec.key: fingerprint(spec) for spec in specs})
-
-

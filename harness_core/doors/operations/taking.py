@@ -10,7 +10,7 @@ from typing import Any
 
 from harness_core.domain import select, views
 from harness_core.domain.errors import Conflict, UsageError
-from harness_core.domain.executor import Executor, ExecRequest, ExecSession, Marker
+from harness_core.domain.executor import ExecRequest, ExecSession, Executor, Marker
 from harness_core.domain.protocol import Adopt, Done, Exec, ExecResult, Name
 from harness_core.domain.states import ACTIVE
 from harness_core.domain.stimuli import Give, Taken
