@@ -20,7 +20,7 @@ from harness_core.doors.listener import Doors
 from harness_core.domain import select
 from harness_core.doors.operations import acting, daemon, logs, reading, resources, stacks, taking
 from harness_core.doors.table import Table
-from harness_core.runtime.logging import configure
+from harness_core.runtime.daemonlog import configure
 from harness_core.runtime.manager import Manager
 from harness_core.runtime.plugins import load_plugins
 from harness_core.runtime.statedir import StateDir, default_path

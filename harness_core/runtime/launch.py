@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from harness_core.domain.executor import ExecutorPlugin, Marker, StartFailed, StartSpec
 from harness_core.domain.references import UnresolvedReference
-from harness_core.domain.resolved import ResolvedUnit, resolve_unit
+from harness_core.domain.resolved import ResolvedUnit, resolve_unit, target_options
 from harness_core.domain.spec import Check, UnitSpec
 from harness_core.domain.states import Endpoint, Kind
 from harness_core.domain.unit import Unit
@@ -53,11 +53,8 @@ class Launch:
         plugin = self._plugins.get(resolved.target["type"])
         if plugin is None:
             raise StartFailed(f"no executor for the target type {resolved.target['type']!r}", permanent=True)
-        fields = {key: value for key, value in resolved.target.items() if key != "type"}
-        if "type" in plugin.options.model_fields:
-            fields["type"] = resolved.target["type"]
         try:
-            options = plugin.options.model_validate(fields)
+            options = target_options(plugin.options, resolved.target)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

@@ -41,7 +41,7 @@ class Manager:
         self.logs = LogStore(state_dir / "logs")
         self.engine = Engine(store, self._carry_out, clock=self.clock)
         self.launch = Launch(state_dir, plugins.executors, lambda: self.engine.snapshot.world)
-        self.prober = Prober(self._checked)
+        self.prober = Prober(self._checked, self.logs)
         self.executors: dict[str, Executor] = {}
         #: what is out of order, in sentences
         self.problems: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness.cli.render.admin import cert_lines, context_lines, daemon_lines, plugin_lines, token_lines
 from harness.cli.render.diagnostics import diagnostic_lines, github_lines, verdict
 from harness.cli.render.doctor import doctor_lines

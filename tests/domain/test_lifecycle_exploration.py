@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-from tests.domain.build import CHECK, service, started, task
 
 from harness_core.domain import gates, lifecycle
 from harness_core.domain.effects import Effect, Recover, Spawn, Stop
@@ -34,6 +33,7 @@ from harness_core.domain.stimuli import (
 )
 from harness_core.domain.unit import Unit, unit_to_json
 from harness_core.domain.world import World, handle
+from tests.domain.build import CHECK, service, started, task
 
 DT = 1000.0
 

@@ -23,6 +23,7 @@ from harness_core.domain.protocol import (
     ValidateResult,
     ValidateStack,
 )
+from harness_core.domain.resolved import target_options
 from harness_core.domain.secrets import mask
 from harness_core.domain.spec import UnitSpec
 from harness_core.domain.states import ACTIVE, Kind, Wanted
@@ -144,7 +145,7 @@ class _Stacks:
             raise UsageError("cannot use a relative base_dir: it must be absolute")
 
         def read(path: str) -> bytes:
-            with (base / path).open("rb") as file:
+            with Path(path).open("rb") as file:
                 return file.read(_MAX_ENV_FILE + 1)
 
         def load(instance: str | None) -> Loaded:
@@ -202,12 +203,11 @@ class _Stacks:
                     problems.append(f"{spec.name}: port {port.port} ({name}) is taken{by}")
             plugin = self._manager.plugins.executors.get(spec.target["type"])
             if plugin is not None and plugin.check is not None:
-                fields = {k: v for k, v in spec.target.items() if k != "type" or "type" in plugin.options.model_fields}
                 try:
-                    options = plugin.options.model_validate(fields)
+                    options = target_options(plugin.options, spec.target)
                 except ValueError:
                     continue  # a field that gets its value only at the start
-                env = {**spec.env, **fields.get("env", {})}
+                env = {**spec.env, **spec.target.get("env", {})}
                 problems += [f"{spec.name}: {text}" for text in plugin.check(options, Path(spec.base_dir), env)]
         return problems
 
