@@ -1,0 +1,43 @@
+"""What a command of the user's says, run in the service's own context."""
+
+from __future__ import annotations
+
+from harness_core.domain.errors import HarnessError
+from harness_core.domain.executor import Lost
+from harness_core.domain.spec import CommandCheck
+from harness_core.runtime.probes.base import Outcome, ProbeContext, clip
+
+__all__ = ["CommandProbe"]
+
+#: how much of the output is looked at, from its end, where programs say what went wrong
+MAX_OUTPUT = 4096
+
+
+class CommandProbe:
+    """Exit code 0 is success. Cancelling a look cancels the context's ``run``, which ends the command."""
+
+    reads_output = False
+
+    def __init__(self, check: CommandCheck, context: ProbeContext) -> None:
+        self._argv = ["/bin/sh", "-c", check.run] if isinstance(check.run, str) else list(check.run)
+        self._run = context.run
+        shown = check.run if isinstance(check.run, str) else " ".join(check.run)
+        self.subject = f"command `{clip(shown, 80)}`"
+
+    async def look(self) -> Outcome:
+        if self._run is None:
+            return Outcome(None, f"{self.subject} cannot run: this kind of service runs no commands")
+        try:
+            exit, output = await self._run(self._argv)
+        except Lost as lost:
+            return Outcome(None, f"{self.subject} has no answer: {clip(str(lost)) or 'the link is lost'}")
+        except HarnessError as error:
+            return Outcome(False, f"{self.subject} could not be run: {clip(error.message)}")
+        if exit.success:
+            return Outcome(True, f"{self.subject} succeeded")
+        if not exit.known:
+            return Outcome(None, f"{self.subject} ended, but not known how")
+        lines = output[-MAX_OUTPUT:].decode("utf-8", "backslashreplace").split("\n")
+        said = next((text for line in reversed(lines) if (text := clip(line, 200))), "")
+        how = str(exit) if exit.code is None else f"ended with {exit}"
+        return Outcome(False, f"{self.subject} {how}: {said}" if said else f"{self.subject} {how}")
