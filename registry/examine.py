@@ -11,11 +11,16 @@ from typing import Any
 
 from harness_core.domain.store import StoreError
 from registry.failures import is_damage
-from registry.files import connect
+from registry.files import connect, side_file
 from registry.migrations import APPLICATION_ID, MIGRATIONS, schema_version
 from registry.rows import decode_event, decode_record
 
-__all__ = ["Salvage", "examine", "salvage"]
+__all__ = ["Salvage", "damaged_rows", "examine", "salvage"]
+
+
+#: table and columns, in the order in which rows are decoded
+_RECORDS = ("records", "kind, key, value, digest")
+_EVENTS = ("events", "seq, at, type, service, body, digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,16 @@ class Salvage:
 
 
 def examine(path: Path, newest: int = len(MIGRATIONS)) -> str:
-    """What is wrong with the file at ``path``; "" when it is sound. Changes nothing.
+    """What is wrong with the file at ``path``; "" when it is sound. Changes nothing but to finish a rollback.
 
     Raises ``StoreError`` for a file of a newer version, and ``sqlite3.Error`` when the disk or a lock is in the way.
     """
     if path.stat().st_size == 0:
         return "it is empty"
     try:
-        with closing(connect(path, "ro")) as connection:
+        # killed while it left the mode in which it was written: only a writer may roll that back
+        mode = "rw" if side_file(path, "-journal").exists() else "ro"
+        with closing(connect(path, mode)) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application != APPLICATION_ID:
                 return "it is another program's database"
@@ -58,12 +65,26 @@ def examine(path: Path, newest: int = len(MIGRATIONS)) -> str:
     return "" if verdicts == ["ok"] else "; ".join(" ".join(verdict.split()) for verdict in verdicts)
 
 
+def damaged_rows(connection: sqlite3.Connection) -> int:
+    """How many rows do not match their checksum."""
+    tables: tuple[tuple[tuple[str, str], Callable[[Any], object]], ...] = (
+        (_RECORDS, decode_record),
+        (_EVENTS, decode_event),
+    )
+    return sum(
+        1
+        for (table, columns), decode in tables
+        for row in connection.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 - constants only
+        if decode(row) is None
+    )
+
+
 def salvage(damaged: Path, target: sqlite3.Connection) -> Salvage:
     """Copy every row that can be read from ``damaged`` and matches its checksum into ``target``."""
     try:
         with closing(connect(damaged, "ro")) as source:
-            records = _copy(source, target, "records", "kind, key, value, digest", decode_record)
-            events = _copy(source, target, "events", "seq, at, type, service, body, digest", decode_event)
+            records = _copy(source, target, _RECORDS, decode_record)
+            events = _copy(source, target, _EVENTS, decode_event)
     except sqlite3.Error:
         # not even a header to read: there is nothing to save, and the file itself is kept
         return Salvage()
@@ -73,10 +94,10 @@ def salvage(damaged: Path, target: sqlite3.Connection) -> Salvage:
 def _copy(
     source: sqlite3.Connection,
     target: sqlite3.Connection,
-    table: str,
-    columns: str,
+    shape: tuple[str, str],
     decode: Callable[[Any], object],
 ) -> int:
+    table, columns = shape
     marks = ", ".join("?" for _ in columns.split(","))
     statement = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - constants only
     before = target.total_changes

@@ -28,8 +28,8 @@ __all__ = [
     "side_file",
 ]
 
-#: what SQLite keeps beside a database in WAL mode
-_COMPANIONS = ("-wal", "-shm")
+#: what SQLite keeps beside a database
+_COMPANIONS = ("-wal", "-shm", "-journal")
 
 
 class Identity(NamedTuple):
