@@ -43,10 +43,18 @@ def examine(path: Path, newest: int = len(MIGRATIONS)) -> str:
     """
     if path.stat().st_size == 0:
         return "it is empty"
+    if not (side_file(path, "-journal").exists() or side_file(path, "-wal").exists()):
+        problem = _look(path, newest, mode="ro", immutable=True)
+        if not problem:
+            return ""
+        # look again with locks: another program may have been writing it
+    # killed while it left the mode in which it was written: only a writer may roll that back
+    return _look(path, newest, mode="rw" if side_file(path, "-journal").exists() else "ro")
+
+
+def _look(path: Path, newest: int, mode: str, immutable: bool = False) -> str:
     try:
-        # killed while it left the mode in which it was written: only a writer may roll that back
-        mode = "rw" if side_file(path, "-journal").exists() else "ro"
-        with closing(connect(path, mode)) as connection:
+        with closing(connect(path, mode, immutable=immutable)) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application != APPLICATION_ID:
                 return "it is another program's database"
@@ -83,6 +91,8 @@ def salvage(damaged: Path, target: sqlite3.Connection) -> Salvage:
     """Copy every row that can be read from ``damaged`` and matches its checksum into ``target``."""
     try:
         with closing(connect(damaged, "ro")) as source:
+            # otherwise a file that is shorter than its header says is not read at all
+            source.execute("PRAGMA writable_schema = ON")
             records = _copy(source, target, _RECORDS, decode_record)
             events = _copy(source, target, _EVENTS, decode_event)
     except sqlite3.Error:

@@ -86,15 +86,22 @@ def create_private(path: Path) -> None:
         os.close(fd)
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str, *, immutable: bool = False) -> sqlite3.Connection:
     """Open an existing database: ``mode`` is "ro" or "rw"; transactions are begun by hand.
 
+    ``immutable`` reads without locks and without making any file, on the word of the caller that nobody writes it.
     Usable from any thread, by one at a time: whoever holds it keeps a lock beside it.
     """
-    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(path))}?mode={mode}&immutable={immutable:d}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA trusted_schema = OFF")
+    # a flipped bit must reach the checksum, not end as a decoding error half-way through a query
+    connection.text_factory = _decode
     return connection
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
 
 
 def copy_to(source: sqlite3.Connection, target: Path) -> Path:
@@ -132,7 +139,11 @@ def put_aside(path: Path, when: float, why: str) -> Path:
     os.link(path, kept)
     for suffix in _COMPANIONS:
         companion = side_file(path, suffix)
-        if companion.exists():
+        if not companion.exists():
+            continue
+        if suffix == "-shm" or companion.stat().st_size == 0:
+            companion.unlink()
+        else:
             companion.replace(side_file(kept, suffix))
     return kept
 

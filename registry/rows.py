@@ -23,7 +23,7 @@ EventRow = tuple[Any, Any, Any, Any, Any, Any]
 
 
 def _digest(*parts: object) -> bytes:
-    return blake2b("\0".join(map(str, parts)).encode(), digest_size=8).digest()
+    return blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
 def _dumps(value: Mapping[str, Any]) -> str:

@@ -71,8 +71,8 @@ class SqliteStore:
             make_directory(self._path.parent)
             try:
                 self._open()
-            except sqlite3.Error as error:
-                if not (is_full(error) and self._ballast.release()):
+            except (sqlite3.Error, OSError) as error:
+                if not (is_full(error, self._path) and self._ballast.release()):
                     raise
                 self._open()
         except (sqlite3.Error, OSError) as error:
@@ -99,7 +99,7 @@ class SqliteStore:
                 except sqlite3.Error as error:
                     if is_moved(error):
                         self._stay_in_place()
-                    elif not (is_full(error) and self._ballast.release()):
+                    elif not (is_full(error, self._path) and self._ballast.release()):
                         raise
                     self._transact(puts, removals, batch.events)
                 self._stay_in_place()
