@@ -118,15 +118,7 @@ class Keeper:
             return {"error": {"message": str(error), "code": "system", "errno": error.errno}}
 
     def _hello(self, _client: Connection, _request: dict[str, Any]) -> dict[str, Any]:
-        stat = read_stat(os.getpid())
-        assert stat is not None, "we live"
-        return {
-            "protocol": PROTOCOL,
-            "pid": stat.pid,
-            "start": stat.start,
-            "boot_id": boot_id(),
-            "python": sys.version.split()[0],
-        }
+        return {"protocol": PROTOCOL, "python": sys.version.split()[0], **_identity()}
 
     def _list(self, _client: Connection, request: dict[str, Any]) -> dict[str, Any]:
         """All lives of one key, or the newest of each."""
@@ -268,6 +260,25 @@ def _wake_on_signals(handle: Callable[[int], None]) -> socket.socket:
     return reader
 
 
+def _lock(directory: str) -> bool:
+    """Be the only keeper here, from before the first splice until the end of this process, and say who that is."""
+    fd = os.open(os.path.join(directory, "keeper.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return False
+    os.ftruncate(fd, 0)
+    os.write(fd, json.dumps(_identity()).encode())
+    return True  # the fd stays open on purpose: the lock is its life
+
+
+def _identity() -> dict[str, Any]:
+    stat = read_stat(os.getpid())
+    assert stat is not None, "we live"
+    return {"pid": stat.pid, "start": stat.start, "boot_id": boot_id()}
+
+
 def _say(facts: dict[str, Any]) -> None:
     """Tell the starter how it went, on stdout, which then becomes nothing so that it sees the end."""
     os.write(1, json.dumps(facts).encode() + b"\n")
@@ -287,11 +298,8 @@ def main() -> int:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     reserve_low_fds()
     os.makedirs(options.dir, 0o700, exist_ok=True)
-    lock = os.open(os.path.join(options.dir, "keeper.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        _say({"error": "locked"})
+    if not _lock(options.dir):
+        _say({"error": "another one holds the lock"})
         return 3
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         sys.stderr.write("orphans of services will not come to the keeper: no subreaper here\n")

@@ -11,7 +11,7 @@ from typing import Any
 from . import limits
 from .adopt import adopt
 from .children import Instance, Refused, raise_fd_limit, spawn
-from .procfs import MARKER, boot_id, environment_value
+from .procfs import boot_id
 from .records import KEY, Record, Records
 from .segments import STREAMS
 from .streams import Mover, Stream
@@ -104,16 +104,13 @@ class Services:
         return life.report()
 
     def adopt(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Take on a living instance of ours of which no record is left, proven by its marker."""
+        """Take on a living instance of ours of which no record is left; the daemon has proven that it is ours."""
         key, epoch = _identity(request)
         service = self.services.get(key)
         if service is not None and epoch in service.lives:
             return service.lives[epoch].report()
-        pid = int(request["pid"])
-        if environment_value(pid, MARKER) != request["marker"]:
-            raise Refused(f"cannot take on pid {pid}: it does not carry the marker {request['marker']}", code="gone")
         record = self._create_record(key, epoch, request["marker"], request["logs"])
-        record.add({"pid": pid, "start": int(request["start"])})
+        record.add({"pid": int(request["pid"]), "start": int(request["start"]), "cgroups": request["cgroups"]})
         life = self._take(record)
         assert life is not None, "a record with a pid makes an instance"
         return life.report()

@@ -1,0 +1,61 @@
+"""From options to a command: pure, so that ``plan`` can show it and tests need no process."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from executors.process.options import ProcessOptions
+
+__all__ = ["Command", "candidates", "command_of"]
+
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is to be run; ``program`` is as written and is still to be found among ``candidates``."""
+
+    program: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    base_dir: Path
+    stdin: Path | None
+    umask: int
+
+
+def command_of(options: ProcessOptions, base_dir: Path, env: Mapping[str, str]) -> Command:
+    """The command of a target; ``env`` is the instance's environment, over which the target's own wins."""
+    whole = {**env, **options.env}
+    home = whole.get("HOME", "")
+    cwd = _normal(base_dir, _with_home(options.working_dir or ".", home))
+    argv: tuple[str, ...]
+    if options.shell is not None:
+        program, argv = "/bin/sh", ("/bin/sh", "-c", options.shell)
+    else:
+        assert options.binary is not None, "the model has one of the two"
+        program = _with_home(options.binary, home)
+        argv = (options.binary, *options.args)
+    stdin = None if options.stdin is None else _normal(cwd, _with_home(options.stdin, home))
+    return Command(program, argv, whole, cwd, base_dir, stdin, options.umask)
+
+
+def candidates(command: Command) -> list[Path]:
+    """Where the program may be, best first: under the folders of its own PATH, or at the path written."""
+    if "/" in command.program:
+        places = [_normal(command.cwd, command.program), _normal(command.base_dir, command.program)]
+    else:
+        folders = command.env.get("PATH", _DEFAULT_PATH).split(":")
+        places = [_normal(command.cwd, os.path.join(folder or ".", command.program)) for folder in folders]
+    return list(dict.fromkeys(places))
+
+
+def _with_home(path: str, home: str) -> str:
+    return home + path[1:] if home and (path == "~" or path.startswith("~/")) else path
+
+
+def _normal(base: Path, path: str) -> Path:
+    return Path(os.path.normpath(base / path))

@@ -1,0 +1,382 @@
+"""The executor of local processes: the keeper is their parent, this is its master's voice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal as signals
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from executors.process.command import Command, command_of
+from executors.process.diagnose import explain, find_program
+from executors.process.growth import Growth
+from executors.process.handle import ProcessHandle
+from executors.process.inspection import inspect_tree
+from executors.process.lives import Life, Lives, exit_from_facts, exit_from_status, handle_of
+from executors.process.options import ProcessOptions
+from executors.process.user import credentials_of
+from harness_core.domain.errors import ExecNotStarted, NotFound
+from harness_core.domain.executor import (
+    Capabilities,
+    Ended,
+    ExecRequest,
+    ExecSession,
+    ExecutorContext,
+    Gone,
+    Inspection,
+    Lost,
+    Marker,
+    Recovery,
+    Running,
+    StartFailed,
+    StartSpec,
+    StopReport,
+    Unknown,
+)
+from harness_core.domain.spec import LogsSpec
+from harness_core.domain.states import Endpoint, Exit, Handle, Started
+from harness_core.runtime.exec_session import LocalExec
+from harness_core.runtime.finding import find_process
+from harness_core.runtime.keeper.client import KeeperClient, KeeperLost, KeeperRefused
+from harness_core.runtime.keeper.link import KeeperLink
+from harness_core.runtime.processes import Grace, ProcessIdentity, Scanner, Tree, stop_tree, wait_pidfd
+
+__all__ = ["ProcessExecutor"]
+
+#: after the last of an instance is gone, how long its exit record may take
+_RECORD = 3.0
+#: a keeper that dies while it spawns is asked again so often
+_SPAWNS = 3
+
+
+class ProcessExecutor:
+    """Implements ``harness_core.domain.executor.Executor`` for processes on this machine."""
+
+    capabilities = Capabilities(stop=True, exec=True, adopt=True, stdin=False, tty=False, logs=True)
+
+    def __init__(self, context: ExecutorContext) -> None:
+        self._context = context
+        self._scanner = Scanner()
+        self._lives = Lives(context.logs)
+        self._stops: dict[Marker, tuple[Grace, asyncio.Task[StopReport]]] = {}
+        #: services that had a life before, of which something may be left
+        self._former: set[str] = set()
+        self._watchers: dict[Marker, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        self._link = KeeperLink(self._context.state_dir, on_event=self._event, on_restored=self._restored)
+        self._growth = Growth(self._link, self._context.logs)
+        try:
+            await self._link.open()
+        except KeeperLost as error:
+            raise Lost(f"cannot get a keeper for local processes: {error}") from None
+        self._growth.open()
+
+    async def close(self) -> None:
+        tasks = [task for _, task in self._stops.values()] + list(self._watchers.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._growth.close()
+        await self._link.close()
+        self._lives.close()
+
+    async def start(self, spec: StartSpec) -> Started:
+        assert isinstance(spec.options, ProcessOptions), "the plugin's own model"
+        command = command_of(spec.options, spec.base_dir, spec.env)
+        program = await asyncio.to_thread(find_program, command)
+        request = self._request(spec, command, program)
+        if spec.marker.key in self._former:
+            await self._clear_former(spec.marker)
+        report = await self._spawn(spec.marker, request, command, program)
+        self._former.add(spec.marker.key)
+        return self._started(spec, self._hold(spec.marker, report).handle)
+
+    async def recover(self, marker: Marker, handle: Handle | None) -> Recovery:
+        try:
+            known = None if handle is None else ProcessHandle.of(handle)
+        except ValueError as error:
+            return Unknown(f"cannot read its handle: {error}")
+        if known is not None and known.adopted:
+            return self._recover_adopted(marker, known)
+        try:
+            report = await self._find(marker, known)
+        except KeeperLost as error:
+            return Unknown(str(error))
+        if report is not None:
+            self._former.add(marker.key)
+            if report["exit"] is None:
+                life = self._hold(marker, report)
+                return Running(Started(life.handle.to_handle(), pid=life.handle.identity.pid))
+            seen = self._lives.get(marker)
+            self._lives.ended(report)
+            return Ended(seen.exit.result() if seen is not None else exit_from_facts(report["exit"]))
+        return Gone() if known is None else Ended(exit_from_status(known.identity.exit_status()))
+
+    async def wait(self, marker: Marker, handle: Handle) -> Exit:
+        life = self._lives.get(marker)
+        if life is None:
+            found = await self.recover(marker, handle)
+            if isinstance(found, Ended):
+                return found.exit
+            life = self._lives.get(marker)
+            if not isinstance(found, Running) or life is None:
+                raise Lost(found.reason if isinstance(found, Unknown) else f"nothing is known of {marker}")
+        broken = asyncio.ensure_future(self._link.broken.wait())
+        try:
+            waits: list[asyncio.Future[Any]] = [life.exit, broken]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            broken.cancel()
+        if not life.exit.done():
+            raise Lost(self._link.trouble)
+        return life.exit.result()
+
+    async def stop(self, marker: Marker, handle: Handle, *, signal: int, grace: float) -> StopReport:
+        if marker in self._stops:
+            self._stops[marker][0].shorten(grace)
+        else:
+            patience = Grace(grace)
+            task = asyncio.create_task(self._stop(marker, ProcessHandle.of(handle), signal, patience))
+            self._stops[marker] = (patience, task)
+            task.add_done_callback(lambda task: self._stopped(marker, task))
+        return await asyncio.shield(self._stops[marker][1])
+
+    async def signal(self, marker: Marker, handle: Handle, signum: int) -> None:
+        if not ProcessHandle.of(handle).identity.signal(signum):
+            raise NotFound(f"cannot signal {marker.key}: it has ended")
+
+    async def inspect(self, marker: Marker, handle: Handle) -> Inspection:
+        known = ProcessHandle.of(handle)
+        table = await self._scanner.table()
+        return await asyncio.to_thread(inspect_tree, self._tree(marker, known).members(table), known)
+
+    async def exec(self, marker: Marker, handle: Handle | None, spec: StartSpec, request: ExecRequest) -> ExecSession:
+        assert isinstance(spec.options, ProcessOptions), "the plugin's own model"
+        if not request.argv:
+            raise ExecNotStarted(f"cannot run in {marker.key}: no command")
+        options = spec.options.model_copy(
+            update={"binary": request.argv[0], "args": list(request.argv[1:]), "shell": None, "stdin": None}
+        )
+        command = command_of(options, spec.base_dir, spec.env)
+        try:
+            program = await asyncio.to_thread(find_program, command)
+        except StartFailed as failed:
+            raise ExecNotStarted(failed.message, hint=failed.hint) from None
+        return await LocalExec.start(
+            command.argv,
+            program=program,
+            cwd=command.cwd,
+            env={**command.env, **request.env},
+            marker=self._marker(marker),
+            tty=(request.rows, request.columns) if request.tty else None,
+            scanner=self._scanner,
+        )
+
+    async def adopt(self, spec: StartSpec, what: Mapping[str, Any]) -> Started:
+        identity = await asyncio.to_thread(find_process, what)
+        handle = ProcessHandle(identity, adopted=True)
+        self._watch_adopted(spec.marker, handle)
+        return self._started(spec, handle)
+
+    async def forget(self, marker: Marker, handle: Handle | None) -> None:
+        watcher = self._watchers.pop(marker, None)
+        if watcher is not None:
+            watcher.cancel()
+        self._lives.drop(marker)
+        if handle is not None and ProcessHandle.of(handle).adopted:
+            return
+        reports = (await self._link.request("list", key=marker.key))["instances"]
+        if all(report["epoch"] <= marker.epoch for report in reports):
+            self._growth.unwatch(marker.key)
+            self._former.discard(marker.key)
+            await self._link.request("forget", key=marker.key)
+
+    # starting
+
+    def _request(self, spec: StartSpec, command: Command, program: Path) -> dict[str, Any]:
+        return {
+            "key": spec.marker.key,
+            "epoch": spec.marker.epoch,
+            "marker": self._marker(spec.marker),
+            "executable": str(program),
+            "argv": list(command.argv),
+            "env": dict(command.env),
+            "cwd": str(command.cwd),
+            "stdin": None if command.stdin is None else str(command.stdin),
+            "umask": command.umask,
+            "limits": spec.limits.model_dump(exclude_none=True),
+            "logs": self._logs(spec.marker.key, spec.logs),
+            **credentials_of(spec.user),
+        }
+
+    def _logs(self, key: str, spec: LogsSpec) -> dict[str, Any]:
+        kept = {"max_size": spec.max_size, "max_files": spec.max_files, "on_full": spec.on_full.value}
+        return {"directory": str(self._context.logs.directory(key)), **kept}
+
+    async def _spawn(self, marker: Marker, request: dict[str, Any], command: Command, program: Path) -> dict[str, Any]:
+        for _ in range(_SPAWNS):
+            try:
+                return _instance(await self._link.request("spawn", **request))
+            except KeeperRefused as refused:
+                raise self._refusal(marker, refused, command, program) from None
+            except KeeperLost as lost:
+                trouble = lost
+            # it may have been spawned and its keeper died before it said so: look before another attempt
+            with contextlib.suppress(KeeperLost):
+                report = await self._find(marker, None, request["logs"])
+                if report is not None:
+                    return report
+        raise StartFailed(f"cannot start {marker.key}: {trouble}")
+
+    def _refusal(self, marker: Marker, refused: KeeperRefused, command: Command, program: Path) -> StartFailed:
+        data = refused.data
+        if data.get("code") == "spawn":
+            return explain(command, program, int(data["errno"]), str(data["stage"]))
+        return StartFailed(str(refused))
+
+    async def _clear_former(self, marker: Marker) -> None:
+        """End what an earlier life of the service left behind. A life that runs is not ours to end here."""
+        for report in (await self._link.request("list", key=marker.key))["instances"]:
+            if report["epoch"] == marker.epoch or report["exit"] is None:
+                continue
+            former = Marker(marker.stack, marker.name, report["epoch"])
+            outcome = await stop_tree(self._tree(former, handle_of(report)), signals.SIGKILL, Grace(0), self._scanner)
+            if outcome.leftovers:
+                raise StartFailed(
+                    f"cannot start {marker.key}: its life {report['epoch']} left {', '.join(outcome.leftovers)}"
+                )
+
+    # finding
+
+    async def _find(
+        self, marker: Marker, known: ProcessHandle | None, logs: dict[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """The keeper's report of a life; one that it lost track of is handed back to it."""
+        for report in (await self._link.request("list", key=marker.key))["instances"]:
+            if report["epoch"] == marker.epoch:
+                return dict(report)
+        identity = known.identity if known is not None and known.identity.alive() else None
+        if identity is None:
+            for stat in (await self._scanner.table()).marked(self._marker(marker)):
+                if stat.session == stat.pid:
+                    identity = ProcessIdentity.proven(stat.pid, stat.start)
+                    break
+        if identity is None:
+            return None
+        found = known or ProcessHandle(identity, logs=logs or {})
+        return _instance(await self._link.request("adopt", **self._adoption(marker, found)))
+
+    def _adoption(self, marker: Marker, known: ProcessHandle) -> dict[str, Any]:
+        """The request by which the keeper takes on a living instance of which it has no record."""
+        defaults = LogsSpec()
+        logs = known.logs or self._logs(marker.key, defaults)
+        return {
+            "key": marker.key,
+            "epoch": marker.epoch,
+            "marker": self._marker(marker),
+            "pid": known.identity.pid,
+            "start": known.identity.start,
+            "cgroups": list(known.cgroups),
+            "logs": dict(logs),
+        }
+
+    def _recover_adopted(self, marker: Marker, known: ProcessHandle) -> Recovery:
+        if known.identity.alive():
+            self._watch_adopted(marker, known)
+            return Running(Started(known.to_handle(), pid=known.identity.pid))
+        return Ended(exit_from_status(known.identity.exit_status()))
+
+    def _hold(self, marker: Marker, report: dict[str, Any]) -> Life:
+        life = self._lives.hold(marker, handle_of(report))
+        if report["exit"] is not None:
+            life.end(exit_from_facts(report["exit"]))
+        else:
+            self._growth.watch(marker.key)
+        return life
+
+    def _watch_adopted(self, marker: Marker, known: ProcessHandle) -> None:
+        life = self._lives.hold(marker, known)
+        if marker not in self._watchers and not life.exit.done():
+            self._watchers[marker] = asyncio.create_task(_see_end(life))
+
+    # stopping
+
+    async def _stop(self, marker: Marker, known: ProcessHandle, signum: int, grace: Grace) -> StopReport:
+        tree = self._tree(marker, known)
+        outcome = await stop_tree(tree, signum, grace, self._scanner)
+        exit: Exit | None = None
+        if not known.identity.alive():
+            with contextlib.suppress(TimeoutError, Lost):
+                async with asyncio.timeout(_RECORD):
+                    exit = await self.wait(marker, known.to_handle())
+        return StopReport(exit, outcome.forced, outcome.leftovers)
+
+    def _stopped(self, marker: Marker, task: asyncio.Task[StopReport]) -> None:
+        del self._stops[marker]
+        if not task.cancelled():
+            task.exception()  # whoever asked has it, unless they left: then nobody needs to be warned of it
+
+    def _tree(self, marker: Marker, known: ProcessHandle) -> Tree:
+        keeper = self._link.keeper
+        return Tree(
+            known.identity,
+            marker="" if known.adopted else self._marker(marker),
+            spared=frozenset({os.getpid(), *([keeper.pid] if keeper is not None else [])}),
+            cgroups=known.cgroups,
+        )
+
+    # the keeper's news
+
+    def _event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "grew":
+            self._growth.grew(event["keys"])
+        elif event["event"] == "exit":
+            self._lives.ended(event["instance"])
+            self._context.logs.grew(event["instance"]["key"])
+
+    async def _restored(self, client: KeeperClient) -> None:
+        """A keeper is there, perhaps a new one: believe what it says of the lives that we know."""
+        reports = (await client.request("list", timeout=10.0))["instances"]
+        self._former |= {report["key"] for report in reports}
+        known = {(report["key"], report["epoch"]): report for report in reports}
+        for life in self._lives.all():
+            if life.handle.adopted or life.exit.done():
+                continue
+            report = known.get((life.marker.key, life.marker.epoch))
+            if report is not None and report["exit"] is not None:
+                self._lives.ended(report)
+            elif report is None and life.handle.identity.alive():
+                await client.request("adopt", **self._adoption(life.marker, life.handle))
+            elif report is None:
+                life.end(Exit())
+            self._growth.watch(life.marker.key)
+
+    def _marker(self, marker: Marker) -> str:
+        return f"{self._context.instance}:{marker}"
+
+    def _started(self, spec: StartSpec, handle: ProcessHandle) -> Started:
+        endpoints = {
+            name: Endpoint("127.0.0.1", port, spec.schemes.get(name, "http")) for name, port in spec.ports.items()
+        }
+        return Started(handle.to_handle(), pid=handle.identity.pid, endpoints=endpoints)
+
+
+async def _see_end(life: Life) -> None:
+    fd = life.handle.identity.open()
+    if fd is None:
+        life.end(Exit())
+        return
+    try:
+        await wait_pidfd(fd)
+        # its parent may take a moment to reap it, and only then does the kernel tell through the pidfd
+        life.end(exit_from_status(None))
+    finally:
+        os.close(fd)
+
+
+def _instance(answer: dict[str, Any]) -> dict[str, Any]:
+    return dict(answer["instance"])

@@ -1,0 +1,135 @@
+"""The lives that this daemon knows of, kept true by the keeper's word and by what it holds itself.
+
+For each life the daemon holds a pidfd, and for each service both FIFOs: so that an exit that a dead keeper did not
+see is still told by the kernel, and so that output outlives the keeper even when the service ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from executors.process.handle import ProcessHandle
+from harness_core.domain.executor import LogSink, Marker
+from harness_core.domain.states import Exit
+from harness_core.runtime.keeper.procfs import exit_status
+from harness_core.runtime.keeper.segments import STREAMS, fifo_name
+from harness_core.runtime.processes import ProcessIdentity
+
+__all__ = ["Life", "Lives", "exit_from_facts", "exit_from_status", "handle_of"]
+
+
+def exit_from_status(status: int | None) -> Exit:
+    """A wait status in the domain's words; ``None`` is an end of unknown manner."""
+    if status is None:
+        return Exit()
+    if os.WIFSIGNALED(status):
+        return Exit(signal=os.WTERMSIG(status))
+    return Exit(code=os.WEXITSTATUS(status))
+
+
+def exit_from_facts(facts: Mapping[str, Any]) -> Exit:
+    """The keeper's exit record in the domain's words."""
+    return Exit(code=facts.get("code"), signal=facts.get("signal"), oom=bool(facts.get("oom")), at=facts.get("at"))
+
+
+def handle_of(report: Mapping[str, Any]) -> ProcessHandle:
+    """The handle of an instance that the keeper reports; its identity has an inode while it lives."""
+    pid, start, boot = int(report["pid"]), int(report["start"]), str(report["boot_id"])
+    proven = ProcessIdentity.proven(pid, start)
+    return ProcessHandle(
+        proven if proven is not None and proven.boot_id == boot else ProcessIdentity(pid, start, boot),
+        cgroups=tuple(report.get("cgroups", ())),
+        notes=tuple(report.get("notes", ())),
+        logs=report.get("logs", {}),
+    )
+
+
+class Life:
+    """One instance: who it is, and a future of its end."""
+
+    def __init__(self, marker: Marker, handle: ProcessHandle) -> None:
+        self.marker = marker
+        self.handle = handle
+        self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        #: held so that the kernel's memory of its exit is ours to ask for
+        self.pidfd = handle.identity.open()
+
+    def end(self, exit: Exit) -> None:
+        """It has ended. What the keeper could not see may still be known through our pidfd."""
+        if not exit.known and self.pidfd is not None:
+            seen = exit_from_status(exit_status(self.pidfd, self.handle.identity.pid))
+            exit = Exit(code=seen.code, signal=seen.signal, oom=exit.oom, at=exit.at)
+        if not self.exit.done():
+            self.exit.set_result(exit)
+        self.close()
+
+    def close(self) -> None:
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+
+class Lives:
+    """All of them, with the FIFOs of their services."""
+
+    def __init__(self, logs: LogSink) -> None:
+        self._logs = logs
+        self._lives: dict[Marker, Life] = {}
+        self._fifos: dict[str, list[int]] = {}
+
+    def all(self) -> list[Life]:
+        return list(self._lives.values())
+
+    def get(self, marker: Marker) -> Life | None:
+        return self._lives.get(marker)
+
+    def hold(self, marker: Marker, handle: ProcessHandle) -> Life:
+        """Know of a life from now on; the same one twice is one."""
+        life = self._lives.get(marker)
+        if life is None:
+            for former in [other for other in self._lives if other.key == marker.key and other != marker]:
+                if self._lives[former].exit.done():
+                    del self._lives[former]
+            life = self._lives[marker] = Life(marker, handle)
+        if not handle.adopted:
+            self._hold_fifos(marker.key)
+        return life
+
+    def ended(self, report: Mapping[str, Any]) -> None:
+        """The keeper says that an instance has ended."""
+        for life in list(self._lives.values()):
+            if (life.marker.key, life.marker.epoch) == (report["key"], report["epoch"]):
+                life.end(exit_from_facts(report["exit"]))
+
+    def drop(self, marker: Marker) -> None:
+        """Forget a life, and its service's FIFOs when it was the last one."""
+        life = self._lives.pop(marker, None)
+        if life is not None:
+            life.close()
+        if not any(other.marker.key == marker.key for other in self._lives.values()):
+            for fd in self._fifos.pop(marker.key, []):
+                os.close(fd)
+
+    def close(self) -> None:
+        for life in self._lives.values():
+            life.close()
+        for fds in self._fifos.values():
+            for fd in fds:
+                os.close(fd)
+        self._lives.clear()
+        self._fifos.clear()
+
+    def _hold_fifos(self, key: str) -> None:
+        if key in self._fifos:
+            return
+        folder = Path(self._logs.directory(key))
+        fds = self._fifos[key] = []
+        for stream in STREAMS:
+            with contextlib.suppress(OSError):  # removed by somebody: there is nothing to hold
+                flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+                fds.append(os.open(folder / fifo_name(stream), flags))

@@ -1,0 +1,198 @@
+"""A command run on this machine beside an instance: its streams or its terminal, and its certain end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal as signals
+import struct
+import termios
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from harness_core.domain.errors import ExecNotStarted
+from harness_core.domain.states import Exit
+from harness_core.runtime.keeper.procfs import MARKER
+from harness_core.runtime.processes import Grace, ProcessIdentity, Scanner, Tree, stop_tree
+
+__all__ = ["LocalExec"]
+
+_CHUNK = 1 << 16
+#: pieces of output that may wait for the reader before the command is made to wait
+_QUEUE = 16
+#: on close, what a command may take to leave before it is killed
+_GRACE = 0.5
+# a session's leader that opens a terminal makes it its own; the shell does that and becomes the command
+_TAKE_TERMINAL = 'tty=$1; shift; exec "$@" <"$tty" >"$tty" 2>&1'
+
+
+class LocalExec:
+    """Implements ``ExecSession`` with a child of the daemon, in a session of its own, which ``close`` ends whole."""
+
+    def __init__(self, process: asyncio.subprocess.Process, marker: str, scanner: Scanner) -> None:
+        self._process = process
+        self._scanner = scanner
+        self._readers: dict[str, asyncio.StreamReader] = {}
+        self._writer: asyncio.StreamWriter | asyncio.WriteTransport | None = None
+        self._master = -1
+        self._master_reader: asyncio.BaseTransport | None = None
+        self._pumps: list[asyncio.Task[None]] = []
+        self._chunks: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_QUEUE)
+        identity = ProcessIdentity.of(process.pid)
+        self._tree = None if identity is None else Tree(identity, marker, spared=frozenset({os.getpid()}))
+
+    @classmethod
+    async def start(
+        cls,
+        argv: Sequence[str],
+        *,
+        program: Path,
+        cwd: Path,
+        env: Mapping[str, str],
+        marker: str,
+        tty: tuple[int, int] | None,
+        scanner: Scanner,
+    ) -> LocalExec:
+        """Start it; ``tty`` is rows and columns of a terminal for it. Raises ``ExecNotStarted``."""
+        # told apart from the instance it runs beside, and belonging to it when that is stopped
+        own = f"{marker}/exec-{uuid.uuid4().hex[:12]}"
+        whole = {**env, MARKER: own}
+        try:
+            if tty is None:
+                return await cls._start_piped(argv, program, cwd, whole, own, scanner)
+            return await cls._start_terminal(argv, program, cwd, whole, own, scanner, tty)
+        except OSError as error:
+            raise ExecNotStarted(f"cannot run {argv[0]}: {error.strerror}") from None
+
+    @classmethod
+    async def _start_piped(
+        cls, argv: Sequence[str], program: Path, cwd: Path, env: Mapping[str, str], marker: str, scanner: Scanner
+    ) -> LocalExec:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *argv, executable=program, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=env, start_new_session=True
+        )
+        session = cls(process, marker, scanner)
+        session._writer = process.stdin
+        readers = {"stdout": process.stdout, "stderr": process.stderr}
+        session._read_from({name: reader for name, reader in readers.items() if reader is not None})
+        return session
+
+    @classmethod
+    async def _start_terminal(
+        cls,
+        argv: Sequence[str],
+        program: Path,
+        cwd: Path,
+        env: Mapping[str, str],
+        marker: str,
+        scanner: Scanner,
+        size: tuple[int, int],
+    ) -> LocalExec:
+        master, slave = os.openpty()
+        try:
+            _resize(master, *size)
+            process = await asyncio.create_subprocess_exec(
+                "/bin/sh",
+                "-c",
+                _TAKE_TERMINAL,
+                "harness-exec",
+                os.ttyname(slave),
+                str(program),
+                *argv[1:],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=slave,
+                stderr=slave,
+                cwd=cwd,
+                env={"TERM": "xterm-256color", **env},
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(master)
+            raise
+        finally:
+            os.close(slave)
+        session = cls(process, marker, scanner)
+        await session._attach(master)
+        return session
+
+    async def output(self) -> AsyncIterator[tuple[str, bytes]]:
+        left = len(self._readers)
+        while left:
+            stream, data = await self._chunks.get()
+            if data:
+                yield stream, data
+            else:
+                left -= 1
+
+    async def write(self, data: bytes) -> None:
+        if self._writer is None:
+            return
+        self._writer.write(data)
+        if isinstance(self._writer, asyncio.StreamWriter):
+            # a command that does not read any more is no error of the one who writes
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                await self._writer.drain()
+
+    async def write_eof(self) -> None:
+        if self._master >= 0:
+            await self.write(b"\x04")
+        elif self._writer is not None:
+            self._writer.close()
+
+    async def resize(self, rows: int, columns: int) -> None:
+        if self._master >= 0:
+            _resize(self._master, rows, columns)
+
+    async def signal(self, signum: int) -> None:
+        if self._tree is not None:
+            self._tree.leader.signal(signum, group=True)
+
+    async def wait(self) -> Exit:
+        code = await self._process.wait()
+        return Exit(signal=-code) if code < 0 else Exit(code=code)
+
+    async def close(self) -> None:
+        """End the command and all it started; returns once that is done."""
+        if self._tree is not None:
+            grace = Grace(_GRACE if self._process.returncode is None else 0)
+            await stop_tree(self._tree, signals.SIGHUP, grace, self._scanner)
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.close()
+        if self._master_reader is not None:
+            self._master_reader.close()
+        await self._process.wait()
+
+    def _read_from(self, readers: dict[str, asyncio.StreamReader]) -> None:
+        self._readers = readers
+        self._pumps = [asyncio.create_task(self._pump(name, reader)) for name, reader in readers.items()]
+
+    async def _pump(self, name: str, reader: asyncio.StreamReader) -> None:
+        data = b"."
+        while data:
+            try:
+                data = await reader.read(_CHUNK)
+            except OSError:  # a terminal without anybody on it ends this way
+                data = b""
+            await self._chunks.put((name, data))
+
+    async def _attach(self, master: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._master = master
+        reader = asyncio.StreamReader()
+        self._master_reader, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(master, "rb", buffering=0)
+        )
+        copy = os.fdopen(os.dup(master), "wb", buffering=0)
+        self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, copy)
+        self._read_from({"stdout": reader})
+
+
+def _resize(fd: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -1,0 +1,127 @@
+"""Finding a process that already runs: by pid, by pid file, by the port it listens on, or by its exact name.
+
+A search that fits several processes is an error that names them, never a guess.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness_core.domain.errors import Conflict, HarnessError, NotFound, UsageError
+from harness_core.runtime.processes import ProcessIdentity
+
+__all__ = ["find_process", "listeners"]
+
+
+def find_process(what: Mapping[str, Any]) -> ProcessIdentity:
+    """The one process that ``{"pid": 4}``, ``{"port": 80}``, ``{"pid_file": path}`` or ``{"name": "redis"}`` means.
+
+    Blocking, some tens of milliseconds. Raises ``NotFound``, ``Conflict`` when several fit, ``UsageError``.
+    """
+    given = [key for key in _WAYS if what.get(key) is not None]
+    if len(given) != 1:
+        raise UsageError(f"say exactly one of {', '.join(_WAYS)}", hint=f"given: {', '.join(given) or 'none'}")
+    return _WAYS[given[0]](what[given[0]])
+
+
+def listeners(port: int) -> dict[int, str]:
+    """Who listens on a TCP port of this machine: pid to name. Sockets of other users show only to root."""
+    found: dict[int, str] = {}
+    for connection in psutil.net_connections(kind="tcp"):
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
+        if listens and connection.pid is not None:
+            found[connection.pid] = _name(connection.pid)
+    return found
+
+
+def _by_pid(value: Any) -> ProcessIdentity:
+    try:
+        pid = int(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{value!r} is not a pid") from None
+    return _identity(pid, f"cannot take over pid {pid}")
+
+
+def _by_pid_file(value: Any) -> ProcessIdentity:
+    path = Path(str(value))
+    try:
+        pid = int(path.read_text("ascii").split()[0])
+    except FileNotFoundError:
+        raise NotFound(f"cannot read pid file {path}: no such file") from None
+    except (OSError, ValueError, IndexError) as error:
+        raise HarnessError(f"cannot read pid file {path}: {error}") from None
+    return _identity(pid, f"cannot take over the process of {path}, pid {pid}")
+
+
+def _by_port(value: Any) -> ProcessIdentity:
+    try:
+        port = int(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{value!r} is not a port") from None
+    found = listeners(port)
+    if not found:
+        hint = "" if os.geteuid() == 0 else "a process of another user shows only to root"
+        raise NotFound(f"cannot find who listens on port {port}: nobody does", hint=hint)
+    # a server's workers hold the same socket; the one above them all is meant
+    roots = {pid: name for pid, name in found.items() if not _ancestors(pid) & found.keys()}
+    return _only(roots, f"port {port}")
+
+
+def _by_name(value: Any) -> ProcessIdentity:
+    name = str(value)
+    found = {
+        process.pid: name
+        for process in psutil.process_iter(["name", "status"])
+        if process.info["name"] == name and process.info["status"] != psutil.STATUS_ZOMBIE
+    }
+    if not found:
+        raise NotFound(f"cannot find a process named {name}: there is none", hint="the name must be exact")
+    return _only(found, f"name {name}")
+
+
+_WAYS: dict[str, Callable[[Any], ProcessIdentity]] = {
+    "pid": _by_pid,
+    "port": _by_port,
+    "pid_file": _by_pid_file,
+    "name": _by_name,
+}
+
+
+def _only(found: dict[int, str], what: str) -> ProcessIdentity:
+    if len(found) > 1:
+        names = ", ".join(f"pid {pid} ({name})" for pid, name in sorted(found.items()))
+        raise Conflict(
+            f"cannot tell which process is meant by {what}: {names}",
+            hint="say which by pid",
+            data={"holders": [{"pid": pid, "name": name} for pid, name in sorted(found.items())]},
+        )
+    pid = next(iter(found))
+    return _identity(pid, f"cannot take over pid {pid}")
+
+
+def _identity(pid: int, cannot: str) -> ProcessIdentity:
+    if pid in (os.getpid(), 1):
+        raise UsageError(f"{cannot}: that is {'this daemon' if pid == os.getpid() else 'the machine’s first process'}")
+    identity = ProcessIdentity.of(pid) if pid > 0 else None
+    if identity is None:
+        raise NotFound(f"{cannot}: no such process")
+    return identity
+
+
+def _ancestors(pid: int) -> set[int]:
+    try:
+        return {parent.pid for parent in psutil.Process(pid).parents()}
+    except psutil.Error:
+        return set()
+
+
+def _name(pid: int) -> str:
+    try:
+        return str(psutil.Process(pid).name())
+    except psutil.Error:
+        return "?"

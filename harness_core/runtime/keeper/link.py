@@ -1,0 +1,274 @@
+"""A keeper that is always there: started when absent, replaced when dead, frozen, or of another protocol.
+
+Replacing costs the services nothing, so it is done without asking: the new keeper takes everything back. A keeper is
+killed only when it is proven to be the holder of this directory's lock and has not answered for 3 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from harness_core.runtime.keeper.client import KeeperClient, KeeperLost, KeeperRefused
+from harness_core.runtime.keeper.wire import PROTOCOL
+from harness_core.runtime.processes import ProcessIdentity, wait_pidfd
+
+__all__ = ["KeeperLink"]
+
+_MAIN = Path(__file__).with_name("__main__.py")
+#: no answer for so long means frozen
+_ANSWER = 3.0
+_HEARTBEAT = 1.5
+_START = 10.0
+#: between two attempts to get a keeper, doubled up to the second figure
+_AGAIN = (0.05, 5.0)
+
+
+class KeeperLink:
+    """Keeps a connection to the keeper of a directory, and the keeper itself, alive.
+
+    ``on_event`` gets the keeper's events. ``on_restored`` is awaited after each connection, the first one included,
+    before requests pass: what the keeper then knows is the truth that the user of the link starts from.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_event: Callable[[dict[str, Any]], None],
+        on_restored: Callable[[KeeperClient], Awaitable[None]],
+    ) -> None:
+        self._directory = directory
+        self._on_event = on_event
+        self._on_restored = on_restored
+        self._client: KeeperClient | None = None
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._reapers: set[asyncio.Task[None]] = set()
+        #: set while no keeper could be had for 10 s
+        self.broken = asyncio.Event()
+        #: why there is no keeper at the moment
+        self.trouble = "the keeper has not been started yet"
+        #: the keeper's identity while connected
+        self.keeper: ProcessIdentity | None = None
+
+    async def open(self) -> None:
+        """Start looking after the keeper; returns once there is one, or raises ``KeeperLost`` after 10 s."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._task = asyncio.create_task(self._maintain())
+        try:
+            await self._connected(_START)
+        except KeeperLost:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop looking after it; keeper and services stay."""
+        tasks = [task for task in (self._task, *self._reapers) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
+
+    async def request(self, op: str, *, timeout: float = 10.0, **arguments: Any) -> dict[str, Any]:
+        """Ask the keeper, waiting for one if need be. Raises ``KeeperLost`` or ``KeeperRefused``; never asks twice."""
+        client = await self._connected(timeout)
+        return await client.request(op, timeout=timeout, **arguments)
+
+    async def _connected(self, timeout: float) -> KeeperClient:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ready.wait()
+        except TimeoutError:
+            raise KeeperLost(self.trouble) from None
+        assert self._client is not None, "ready means connected"
+        return self._client
+
+    async def _maintain(self) -> None:
+        pause, longest = _AGAIN
+        loop = asyncio.get_running_loop()
+        without_since = loop.time()
+        while True:
+            try:
+                client = await self._get()
+            except (OSError, KeeperLost, KeeperRefused) as error:
+                self.trouble = f"no keeper: {error}"
+                if loop.time() - without_since > _START:
+                    self.broken.set()
+                await asyncio.sleep(pause)
+                pause = min(longest, pause * 2)
+                continue
+            pause = _AGAIN[0]
+            try:
+                await self._on_restored(client)
+                self._client = client
+                self._ready.set()
+                self.broken.clear()
+                await self._watch(client)
+            except (KeeperLost, KeeperRefused) as error:
+                self.trouble = str(error)
+            finally:
+                self._ready.clear()
+                without_since = loop.time()
+                await client.close()
+
+    async def _watch(self, client: KeeperClient) -> None:
+        """Until it is lost. A keeper that does not answer is as good as dead, and is made so."""
+        while not client.lost.done():
+            await asyncio.wait([client.lost], timeout=_HEARTBEAT)
+            if not client.lost.done():
+                try:
+                    await client.request("ping", timeout=_ANSWER)
+                except KeeperLost:
+                    await self._end_holder()
+                    return
+
+    async def _get(self) -> KeeperClient:
+        """A connection to a keeper that answers and speaks our protocol."""
+        for _ in range(3):
+            client = await self._try_connect()
+            if client is None:
+                await self._launch()
+                continue
+            try:
+                hello = await client.request("hello", timeout=_ANSWER)
+            except KeeperLost:
+                await client.close()
+                await self._end_holder()
+                continue
+            if hello.get("protocol") == PROTOCOL:
+                self.keeper = ProcessIdentity.from_data(hello)
+                return client
+            with contextlib.suppress(KeeperLost, KeeperRefused):
+                await client.request("leave", timeout=_ANSWER)
+            await client.close()
+            await self._end_holder()
+        raise KeeperLost("it does not come to answer")
+
+    async def _try_connect(self) -> KeeperClient | None:
+        try:
+            async with asyncio.timeout(_ANSWER):
+                return await KeeperClient.connect(str(self._directory), self._on_event)
+        except OSError:  # nobody listens, or (TimeoutError) its backlog is full because it does not accept
+            return None
+
+    async def _launch(self) -> None:
+        """Start a keeper and wait until it listens."""
+        if self._lock_held():
+            await self._end_holder()
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = self._spawn(writer)
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        reaper = asyncio.create_task(_reap(pid))
+        self._reapers.add(reaper)
+        reaper.add_done_callback(self._reapers.discard)
+        try:
+            async with asyncio.timeout(_START):
+                said = json.loads(await _read_all(reader) or b"{}")
+        except TimeoutError:
+            raise KeeperLost(f"a new keeper did not come up within {_START:g} s") from None
+        finally:
+            os.close(reader)
+        if "pid" not in said:
+            raise KeeperLost(f"a new keeper did not come up: {said.get('error') or self._last_words()}")
+
+    def _spawn(self, writer: int) -> int:
+        # it outlives us: a session of its own, none of our fds, and nothing of our environment to leak to services
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", str(_MAIN), "--dir", str(self._directory)],
+            {"PATH": os.environ.get("PATH", os.defpath)},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, writer, 1),
+                (os.POSIX_SPAWN_OPEN, 2, str(self._log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            ],
+            setsid=True,
+        )
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "keeper.log"
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+            if lines:
+                return lines[-1]
+        return "it said nothing"
+
+    def _lock_held(self) -> bool:
+        try:
+            fd = os.open(self._directory / "keeper.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    async def _end_holder(self) -> None:
+        """End the keeper that holds the lock: gently if it can still hear, and see it gone. Services stay."""
+        if not self._lock_held():
+            return
+        try:
+            holder = ProcessIdentity.from_data(json.loads((self._directory / "keeper.lock").read_bytes()))
+        except (OSError, ValueError, KeyError) as error:
+            raise KeeperLost("another process holds keeper.lock and does not say who it is") from error
+        fd = holder.open()
+        if fd is None:
+            return
+        try:
+            for signum, patience in ((signal.SIGTERM, 0.5), (signal.SIGKILL, _ANSWER)):
+                holder.signal(signum)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience):
+                        await wait_pidfd(fd)
+                        return
+        finally:
+            os.close(fd)
+        raise KeeperLost(f"the old keeper, pid {holder.pid}, cannot be ended")
+
+
+async def _reap(pid: int) -> None:
+    """Collect a keeper that we started when it ends; another parent does if we end first."""
+    fd = os.pidfd_open(pid)
+    try:
+        await wait_pidfd(fd)
+        os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 # it has ended: this does not wait
+    finally:
+        os.close(fd)
+
+
+async def _read_all(fd: int) -> bytes:
+    """What is written to a pipe until its writers are gone."""
+    os.set_blocking(fd, False)
+    loop = asyncio.get_running_loop()
+    data = bytearray()
+    while True:
+        readable: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(fd, readable.set_result, None)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(fd)
+        chunk = os.read(fd, 4096)
+        if not chunk:
+            return bytes(data)
+        data += chunk
