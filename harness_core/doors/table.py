@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness_core.domain.errors import InternalError, NotAllowed, NotFound, UsageError
+from harness_core.domain.errors import NotAllowed, NotFound, UsageError
 from harness_core.domain.protocol import OPERATIONS, Operation, Role
 
-__all__ = ["Caller", "Handler", "Stream", "Table"]
+__all__ = ["Caller", "Handler", "Prepared", "Stream", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +83,34 @@ class Table:
             )
         return operation
 
-    async def call(self, name: str, params: Any, caller: Caller, stream: Stream | None = None) -> Any:
-        """Check the role, validate the request, run the handler. Raises ``HarnessError`` only."""
+    def prepare(self, name: str, params: Any, caller: Caller) -> Prepared:
+        """Check the role and validate the request. Raises ``NotFound``, ``NotAllowed`` or ``UsageError``."""
         operation = self.find(name, caller)
         try:
             request = self._adapters[name].validate_python({} if params is None else params)
         except ValidationError as error:
             found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'params'}: {e['msg']}" for e in error.errors()[:5])
             raise UsageError(f"cannot {name}: {found}") from None
-        if not operation.streams:
-            return await self._handlers[name](request, caller)
+        return Prepared(operation, request, caller, self._handlers[name])
+
+    async def call(self, name: str, params: Any, caller: Caller, stream: Stream | None = None) -> Any:
+        """``prepare`` and ``run`` in one."""
+        return await self.prepare(name, params, caller).run(stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that may be run: its role was checked, its parameters are valid."""
+
+    operation: Operation
+    request: Any
+    caller: Caller
+    handler: Handler
+
+    async def run(self, stream: Stream | None = None) -> Any:
+        """Run the handler and return its answer; what it raises comes through as it is."""
+        if not self.operation.streams:
+            return await self.handler(self.request, self.caller)
         if stream is None:
-            raise UsageError(f"cannot {name} in one request: it streams", hint="use the WebSocket")
-        try:
-            return await self._handlers[name](request, caller, stream)
-        except RecursionError as error:
-            raise InternalError("the request was nested too deeply") from error
+            raise UsageError(f"cannot {self.operation.name} in one request: it streams", hint="use the WebSocket")
+        return await self.handler(self.request, self.caller, stream)
