@@ -1,4 +1,4 @@
-"""Daemons on other machines, by name: ``contexts.json`` in the user's configuration directory, a token file for each."""
+"""Daemons on other machines, by name: ``contexts.json`` in the user's configuration, a token file each."""
 
 from __future__ import annotations
 

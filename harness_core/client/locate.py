@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from harness_core.domain.errors import DaemonUnreachable, NotAllowed, UsageError
 
-__all__ = ["Endpoint", "config_dir", "daemon_file", "find", "local_endpoint", "parse_address", "state_dir"]
+__all__ = ["Endpoint", "config_dir", "daemon_file", "find", "is_local", "local_endpoint", "parse_address", "state_dir"]
 
 _APPLICATION = "harness"
 
@@ -54,14 +54,23 @@ def find(context: str = "") -> Endpoint:
     A context is a saved name or a connection string. Raises ``DaemonUnreachable`` when no local daemon has left its
     address, ``NotFound`` for an unknown context, ``NotAllowed`` when its token cannot be read.
     """
-    context = context or os.environ.get("HARNESS_CONTEXT", "")
-    if not context or context == "local":
+    context = _meant(context)
+    if is_local(context):
         return local_endpoint(state_dir())
     if context.startswith("harness://"):
         return parse_address(context)
     from harness_core.client import contexts  # only those who use one pay for it
 
     return contexts.endpoint(context)
+
+
+def is_local(context: str = "") -> bool:
+    """Whether ``context`` (or ``HARNESS_CONTEXT``) means the daemon of this user on this machine."""
+    return _meant(context) in ("", "local")
+
+
+def _meant(context: str) -> str:
+    return context or os.environ.get("HARNESS_CONTEXT", "")
 
 
 def local_endpoint(directory: str) -> Endpoint:

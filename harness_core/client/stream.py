@@ -1,6 +1,6 @@
 """Streams over the WebSocket: items as they come, a result at the end, and a way to send and to cancel.
 
-One connection a stream, so that whoever stops reading holds up nothing else. Imports websockets only when one is opened.
+One connection a stream, so that whoever stops reading holds up nothing else. websockets is imported when one is opened.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ def _open(endpoint: Endpoint) -> ClientConnection:
 
     endpoint = fast.with_authority(endpoint, _OPEN_TIMEOUT)
     try:
+        # entered by hand: the stream is the context manager
         return connect(
             f"wss{endpoint.url.removeprefix('https')}/ws",
             ssl=trust.tls_context(endpoint),
@@ -189,7 +190,7 @@ def _open(endpoint: Endpoint) -> ClientConnection:
             max_size=_MAX_MESSAGE,
             open_timeout=_OPEN_TIMEOUT,
             close_timeout=1.0,
-        )
+        ).__enter__()
     except InvalidStatus as error:
         raise _refusal(error.response.status_code, error.response.body) from None
     except ssl.SSLError as error:
@@ -202,7 +203,7 @@ def _open(endpoint: Endpoint) -> ClientConnection:
         raise fast.unreachable(endpoint, f"what answers there is no harness daemon ({error})") from None
 
 
-def _refusal(status: int, body: bytes) -> HarnessError:
+def _refusal(status: int, body: bytes | bytearray) -> HarnessError:
     try:
         return error_from_wire(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):

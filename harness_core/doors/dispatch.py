@@ -90,7 +90,7 @@ class Dispatch:
             _log.exception("request %s (%s) was cancelled from within", request, name)
         except ConnectionError:
             raise  # the peer is gone; there is nobody to answer
-        except (Exception, SystemExit):  # whatever a handler or a plugin does, the daemon lives and the caller is told
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever a handler or a plugin does, the daemon lives and the caller is told
             _log.exception("request %s (%s) failed", request, name)
         raise InternalError(
             f"cannot {name}: the daemon has a defect",

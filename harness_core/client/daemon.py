@@ -1,0 +1,149 @@
+"""The local daemon: found, or started detached when a command needs it, by exactly one of those who ask at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+
+from harness_core.client import fast, locate
+from harness_core.client.locate import Endpoint
+from harness_core.domain.errors import Conflict, HarnessError, NotAllowed, OperationFailed
+
+__all__ = ["answers", "ensure", "running_pid"]
+
+START_TIMEOUT = 15.0
+_PROBE_TIMEOUT = 2.0
+_PAUSE = 0.02
+_LAST_LINES = 10
+
+
+def ensure(directory: str, timeout: float = START_TIMEOUT) -> Endpoint:
+    """The daemon of a state directory, started when it does not run; returns when it answers.
+
+    Raises ``OperationFailed`` with the last lines of its log when it ends or does not answer within ``timeout``
+    seconds, ``Conflict`` when another command tries to start one for that long, ``NotAllowed`` when what answers is
+    not ours.
+    """
+    if found := answers(directory):
+        return found
+    deadline = time.monotonic() + timeout
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(os.path.join(directory, "daemon.start.lock"), flags, 0o600)
+    try:
+        _wait_for_turn(lock, deadline, directory)
+        # whoever had the lock before us may have started it
+        return answers(directory) or _start(directory, deadline, timeout)
+    finally:
+        os.close(lock)
+
+
+def answers(directory: str) -> Endpoint | None:
+    """The daemon of a state directory if it answers; ``None`` when there is none, or it died without tidying up.
+
+    Raises ``NotAllowed`` when something answers that cannot be trusted or does not accept us.
+    """
+    if running_pid(directory) is None:
+        return None
+    try:
+        endpoint = locate.local_endpoint(directory)
+        fast.call(endpoint, "hello", timeout=_PROBE_TIMEOUT)
+    except NotAllowed:
+        raise
+    except HarnessError:
+        return None
+    return endpoint
+
+
+def running_pid(directory: str) -> int | None:
+    """The process that ``daemon.json`` names, if it still is that process and not another with its number."""
+    found = locate.daemon_file(directory)
+    pid = found.get("pid") if found else None
+    if found is None or not isinstance(pid, int) or pid <= 0:
+        return None
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass
+    except OSError:
+        return None
+    began = _began(pid)
+    if began is None:
+        return pid  # no way to look here; whether it answers will tell
+    written = found.get("started_at")
+    # the file was written after its process began, so a process that began later is another one
+    return pid if not isinstance(written, int | float) or began <= written + 2.0 else None
+
+
+def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
+    log_path = os.path.join(directory, "daemon.log")
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        told = os.fstat(log).st_size
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness", "daemon", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "HARNESS_STATE_DIR": directory},
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+    # the daemon outlives us; whoever reaps orphans reaps it
+    process_ended = process.poll
+    while time.monotonic() < deadline:
+        if found := answers(directory):
+            process.returncode = 0  # it goes on without us: no warning about a child that was not waited for
+            return found
+        if (code := process_ended()) is not None:
+            raise _not_started(f"it ended with code {code}", log_path, told)
+        time.sleep(_PAUSE)
+    raise _not_started(f"it does not answer after {timeout:g} s", log_path, told)
+
+
+def _wait_for_turn(lock: int, deadline: float, directory: str) -> None:
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise Conflict(
+                    f"cannot start the daemon: another command has been starting it for {directory} all the time",
+                    hint="try again, or look at: harness daemon logs",
+                ) from None
+        time.sleep(_PAUSE)
+
+
+def _not_started(why: str, log_path: str, told: int) -> OperationFailed:
+    try:
+        with open(log_path, "rb") as file:
+            file.seek(told)
+            lines = file.read()[-65536:].decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
+    except OSError:
+        lines = []
+    story = "".join(f"\n  {line}" for line in lines)
+    return OperationFailed(
+        f"cannot start the daemon: {why}{':' if story else ''}{story}",
+        hint=f"the whole story is in {log_path}",
+        data={"last_lines": lines},
+    )
+
+
+def _began(pid: int) -> float | None:
+    """When a process began, wall time; ``None`` where /proc does not tell. Zombies have ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        with open("/proc/uptime", encoding="ascii") as file:
+            uptime = float(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    if fields[0] in "ZX":
+        return float("inf")
+    return time.time() - uptime + int(fields[19]) / os.sysconf("SC_CLK_TCK")
