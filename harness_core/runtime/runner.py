@@ -175,13 +175,10 @@ class Runner:
             return await executor.exec(_marker(unit, epoch), handle, self._launch.spec(unit), ExecRequest(argv))
 
         context = ProbeContext(
-            key=unit.key,
-            epoch=epoch,
             endpoints=unit.started.endpoints if unit.started else {},
             host=unit.started.host if unit.started else "127.0.0.1",
             base_dir=Path(unit.spec.base_dir),
             execute=execute if executor is not None and executor.capabilities.exec else None,
-            logs=self._logs,
         )
         self._prober.start(unit.key, epoch, check, context)
 

@@ -6,12 +6,13 @@ import asyncio
 import errno
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness_core.domain.states import Endpoint, Exit
+from harness_core.domain.executor import ExecSession
+from harness_core.domain.states import Endpoint
 
 __all__ = ["Bounded", "CannotCheck", "Outcome", "ProbeContext", "Probing", "clip", "why"]
 
@@ -33,29 +34,30 @@ class Outcome:
 class ProbeContext:
     """The instance that is looked at, as its probes see it."""
 
+    #: by port name, the first one being the service's main port
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    #: where ports are that the endpoints do not know
     host: str = "127.0.0.1"
-    #: by name, the first one being the service's main port
-    ports: Mapping[str, int] = field(default_factory=dict)
-    #: by the port's name; ``http`` where it is not said
-    schemes: Mapping[str, str] = field(default_factory=dict)
-    #: runs a command in the instance's context; returns its end and some of its output. Cancelling it must end the
-    #: command and all it started. ``None`` where the kind of service runs no commands.
-    run: Callable[[list[str]], Awaitable[tuple[Exit, bytes]]] | None = None
+    #: starts a command in the instance's context; ``None`` where the kind of service runs no commands
+    execute: Callable[[Sequence[str]], Awaitable[ExecSession]] | None = None
     base_dir: Path = Path("/")
     #: relative paths of file checks are meant from here; else from ``base_dir``
     working_dir: Path | None = None
 
     def endpoint(self, port: int | str | None) -> Endpoint:
         """The address behind a port's name or number, the main port for ``None``. Raises ``CannotCheck``."""
-        if port is None and not self.ports:
-            raise CannotCheck("cannot check: the service has no port, and the check names none")
-        name = next(iter(self.ports)) if port is None else str(port)
-        if name in self.ports:
-            return Endpoint(self.host, self.ports[name], self.schemes.get(name, "http"))
+        if port is None:
+            if not self.endpoints:
+                raise CannotCheck("cannot check: the service has no port, and the check names none")
+            return next(iter(self.endpoints.values()))
+        name = str(port)
+        if name in self.endpoints:
+            return self.endpoints[name]
         if name.isdecimal() and int(name) < 65536:
-            same = next((known for known, number in self.ports.items() if number == int(name)), name)
-            return Endpoint(self.host, int(name), self.schemes.get(same, "http"))
-        raise CannotCheck(f"cannot check: the service has no port {name!r}; known: {', '.join(self.ports) or 'none'}")
+            same = (endpoint for endpoint in self.endpoints.values() if endpoint.port == int(name))
+            return next(same, Endpoint(self.host, int(name)))
+        known = ", ".join(self.endpoints) or "none"
+        raise CannotCheck(f"cannot check: the service has no port {name!r}; known: {known}")
 
 
 class CannotCheck(Exception):

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness_core.domain.spec import Check
+from harness_core.domain.states import Endpoint, Exit
 from harness_core.runtime.logs import LogStore
 from harness_core.runtime.probes.base import Outcome, ProbeContext
 from harness_core.runtime.probes.build import build
@@ -60,11 +63,63 @@ async def serve() -> AsyncIterator[Serve]:
 
 @pytest.fixture
 def look(logs: LogStore) -> Look:
-    async def once(check: dict[str, Any], **context: Any) -> Outcome:
+    async def once(check: dict[str, Any], ports: dict[str, int] | None = None, **context: Any) -> Outcome:
         model = Check.model_validate(check)
+        if ports is not None:
+            context["endpoints"] = endpoints(**ports)
         return await build(model, model.timeout, "shop/api", 1, ProbeContext(**context), logs).look()
 
     return once
+
+
+def endpoints(scheme: str = "http", **ports: int) -> dict[str, Endpoint]:
+    return {name: Endpoint("127.0.0.1", port, scheme) for name, port in ports.items()}
+
+
+class Session:
+    """What an executor's ``exec`` returns: the command in its own group, which ``close`` ends."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, argv: Sequence[str]) -> Session:
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+    async def output(self) -> AsyncIterator[tuple[str, bytes]]:
+        assert self._process.stdout is not None
+        while data := await self._process.stdout.read(65536):
+            yield "stdout", data
+
+    async def write(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def write_eof(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    async def resize(self, rows: int, columns: int) -> None:
+        raise NotImplementedError
+
+    async def signal(self, signum: int) -> None:
+        raise NotImplementedError
+
+    async def wait(self) -> Exit:
+        code = await self._process.wait()
+        return Exit(code=code) if code >= 0 else Exit(signal=-code)
+
+    async def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
 
 
 def answering(head: str, body: bytes = b"") -> Behaviour:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
-from .conftest import Look, Serve, answering, hanging
+from .conftest import Look, Serve, answering, endpoints, hanging
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 399])
@@ -173,7 +173,7 @@ async def test_a_certificate_must_be_trusted_unless_told_otherwise(serve: Serve,
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(server)
     port = await serve(answering("200 OK"), ssl=server)
-    where: dict[str, Any] = {"ports": {"web": port}, "schemes": {"web": "https"}}
+    where: dict[str, Any] = {"endpoints": endpoints("https", web=port)}
     refused = await look({"http": "/"}, **where)
     assert refused.ok is False
     assert "certificate not trusted" in refused.detail

@@ -3,21 +3,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from harness_core.domain.executor import Lost
+from harness_core.domain.executor import ExecSession, Lost
 from harness_core.domain.spec import Check
 from harness_core.domain.states import Exit
 from harness_core.runtime.logs import LogStore
 from harness_core.runtime.logs.writer import SegmentWriter
 from harness_core.runtime.probes import ProbeContext, Prober
 
-from .conftest import Serve, answering, hanging, until
+from .conftest import Serve, answering, endpoints, hanging, until
 
 
 class Answer(NamedTuple):
@@ -68,7 +68,7 @@ def check(**fields: Any) -> Check:
 
 
 class Command:
-    """A command check's command, as a function: counts, and answers what it is told to."""
+    """A command check's command and its session: counts, and answers what it is told to."""
 
     def __init__(self, code: int = 0) -> None:
         self.code = code
@@ -77,20 +77,34 @@ class Command:
         self.most_together = 0
         self.hold: asyncio.Event | None = None
 
-    async def __call__(self, argv: list[str]) -> tuple[Exit, bytes]:
+    async def __call__(self, argv: Sequence[str]) -> ExecSession:
         self.calls += 1
         self.together += 1
         self.most_together = max(self.most_together, self.together)
-        try:
-            if self.hold is not None:
-                await self.hold.wait()
-            return Exit(code=self.code), b""
-        finally:
-            self.together -= 1
+        return self
+
+    async def output(self) -> AsyncIterator[tuple[str, bytes]]:
+        if self.hold is not None:
+            await self.hold.wait()
+        yield "stdout", b""
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def write_eof(self) -> None: ...
+
+    async def resize(self, rows: int, columns: int) -> None: ...
+
+    async def signal(self, signum: int) -> None: ...
+
+    async def wait(self) -> Exit:
+        return Exit(code=self.code)
+
+    async def close(self) -> None:
+        self.together -= 1
 
     @property
     def context(self) -> ProbeContext:
-        return ProbeContext(run=self)
+        return ProbeContext(execute=self)
 
 
 async def test_the_first_look_is_at_once_and_the_answer_has_its_epoch(prober: Prober, seen: Seen) -> None:
@@ -199,20 +213,20 @@ async def test_stopping_from_within_the_answer(logs: LogStore) -> None:
 
 
 async def test_a_lost_link_is_unknown(prober: Prober, seen: Seen) -> None:
-    async def lost(argv: list[str]) -> tuple[Exit, bytes]:
+    async def lost(argv: Sequence[str]) -> ExecSession:
         raise Lost("the host does not answer")
 
-    prober.start("shop/api", 1, check(command="x"), ProbeContext(run=lost))
+    prober.start("shop/api", 1, check(command="x"), ProbeContext(execute=lost))
     assert (await seen.count(1))[0].ok is None
 
 
 async def test_a_probe_that_breaks_is_unknown_and_goes_on(
     prober: Prober, seen: Seen, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(argv: list[str]) -> tuple[Exit, bytes]:
+    async def broken(argv: Sequence[str]) -> ExecSession:
         raise ZeroDivisionError("seven")
 
-    prober.start("shop/api", 1, check(command="x"), ProbeContext(run=broken))
+    prober.start("shop/api", 1, check(command="x"), ProbeContext(execute=broken))
     answers = await seen.count(2)
     assert [(answer.ok, answer.detail) for answer in answers[:2]] == [
         (None, "the check itself broke: ZeroDivisionError: seven")
@@ -223,9 +237,9 @@ async def test_a_probe_that_breaks_is_unknown_and_goes_on(
 async def test_one_that_hangs_does_not_delay_two_hundred_others(prober: Prober, seen: Seen, serve: Serve) -> None:
     dead = await serve(hanging)
     alive = await serve(answering("200 OK"))
-    prober.start("shop/hung", 1, check(http="/", timeout="30s"), ProbeContext(ports={"http": dead}))
+    prober.start("shop/hung", 1, check(http="/", timeout="30s"), ProbeContext(endpoints(http=dead)))
     for number in range(200):
-        context = ProbeContext(ports={"http": alive})
+        context = ProbeContext(endpoints(http=alive))
         prober.start(f"shop/s{number}", 1, check(http="/", interval="1h", timeout="10s"), context)
     answers = await seen.count(200, within=10.0)
     assert all(answer.ok for answer in answers)
