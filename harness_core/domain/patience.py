@@ -1,0 +1,50 @@
+"""What the answers of checks, and the lack of a good one, do to the life of a unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness_core.domain.events import EventType
+from harness_core.domain.health import judge
+from harness_core.domain.states import Health, Phase, Reason
+from harness_core.domain.steps import Step, tell
+from harness_core.domain.stimuli import Checked
+from harness_core.domain.unit import Unit
+
+__all__ = ["checked", "not_ready_in_time"]
+
+
+def checked(unit: Unit, news: Checked, now: float) -> Step:
+    if unit.phase is not Phase.RUNNING or unit.spec.check is None:
+        return unit, ()
+    old = unit.health
+    health = judge(old, unit.spec.check, news.ok, news.detail, news.seconds, now, unit.started_at or now)
+    unit = unit.with_(health=health)
+    if health.status is old.status:
+        if unit.ready_at is None and health.detail and not news.ok:
+            unit = unit.with_(reason=Reason("not_ready", f"waits for its health check: {health.detail}"))
+        return unit, ()
+    told = tell(unit, EventType.HEALTH, health.detail, **{"from": old.status.value, "to": health.status.value})
+    if health.status is Health.HEALTHY:
+        first = unit.ready_at is None
+        unit = unit.with_(reason=Reason(), deadline=None, ready_at=now if first else unit.ready_at)
+        return unit, (told,)
+    unit = unit.with_(reason=Reason(health.status.value, health.detail))
+    return _punish(unit), (told,)
+
+
+def not_ready_in_time(unit: Unit, now: float) -> Step:
+    """The start took too long: say so and let it run, unless the policy wants it restarted."""
+    detail = f": {unit.health.detail}" if unit.health.detail else ""
+    reason = Reason("not_ready_in_time", f"not ready within {unit.spec.start_timeout:g} s{detail}")
+    old = unit.health.status
+    health = replace(unit.health, status=Health.UNHEALTHY, since=now)
+    unit = unit.with_(health=health, reason=reason)
+    told = tell(unit, EventType.HEALTH, reason.sentence, **{"from": old.value, "to": health.status.value})
+    return _punish(unit), (told,)
+
+
+def _punish(unit: Unit) -> Unit:
+    if unit.spec.restart.on_unhealthy and unit.health.status is Health.UNHEALTHY:
+        return unit.with_(verdict=Reason("unhealthy", f"unhealthy: {unit.reason.sentence}"))
+    return unit
