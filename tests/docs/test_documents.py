@@ -1,0 +1,79 @@
+"""What the documents say is true: their stack files are valid, and their commands do what is printed there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness_core.domain.loading import load_stack
+from harness_core.domain.protocol import StackSource
+from harness_core.runtime.plugins import load_plugins
+
+from .documents import Block, blocks, commands, completed, explain_mismatch
+from .session import ROOT, Session
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+RUNNABLE = {"console", "sh"}
+ALL = [block for document in DOCUMENTS for block in blocks(document)]
+
+
+def _name(value: object) -> str:
+    return str(value) if isinstance(value, Block) else str(getattr(value, "name", value))
+
+
+@pytest.mark.parametrize("block", [b for b in ALL if b.language == "yaml" and not b.not_run], ids=_name)
+def test_stack_files_are_valid(block: Block) -> None:
+    options = {kind: plugin.options for kind, plugin in load_plugins().executors.items()}
+    source = StackSource(text=completed(block), filename=str(block), base_dir=str(ROOT), env=dict(os.environ))
+    loaded = load_stack(source, options, read=lambda path: Path(path).read_bytes())
+    assert [f"{d['line']}: {d['message']}" for d in loaded.diagnostics] == []
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    session = Session(tmp_path)
+    yield session
+    session.close()
+
+
+def _runs(document: Path) -> bool:
+    return any(b.document == document and b.language in RUNNABLE and not b.not_run for b in ALL)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if _runs(d)], ids=_name)
+def test_commands_do_what_is_printed(document: Path, session: Session) -> None:
+    """Top to bottom, in one folder, with one daemon: as a reader would type it."""
+    for block in blocks(document):
+        if block.file:
+            place = session.folder / block.file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(block.text, encoding="utf-8")
+        if block.language not in RUNNABLE or block.not_run:
+            continue
+        for command in commands(block):
+            done = session.run(command.line)
+            told = f"{block}\n$ {command.line}\n{done.stdout}"
+            assert done.returncode == command.code, f"exit code {done.returncode}, not {command.code}: {told}"
+            if command.expected is not None:
+                mismatch = explain_mismatch(command.expected, done.stdout)
+                assert not mismatch, f"{mismatch}: {told}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'(?:src|href)="([^"#]+)"', text)
+    missing = [
+        t for t in targets if "://" not in t and not t.startswith("mailto:") and not (document.parent / t).exists()
+    ]
+    assert missing == []
+
+
+def test_blocks_that_are_not_run_say_why() -> None:
+    assert [str(b) for b in ALL if b.not_run and len(b.not_run) < 10] == []
