@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
-from harness_core.doors.listener import Doors
+from harness_core.doors.doors import Doors
 
 from harness_core.domain import select
 from harness_core.doors.operations import acting, daemon, logs, reading, resources, stacks, taking
@@ -104,7 +104,7 @@ class _Daemon:
             version(),
             lambda: self._doors.url,
             lambda: self._doors.connections,
-            lambda: self._doors.certificates.expires,
+            lambda: self._doors.certificate_expires,
             self._leaving.set,
         )
         for part in (acting, stacks, reading, resources, taking):
