@@ -16,6 +16,7 @@ from harness_core.domain.world import World
 from harness_core.runtime.clock import Clock, SystemClock, boot_id
 from harness_core.runtime.engine import Engine
 from harness_core.runtime.launch import Launch
+from harness_core.runtime.logs.reader import Query, read_lines
 from harness_core.runtime.logs.store import LogStore
 from harness_core.runtime.plugins import Plugins
 from harness_core.runtime.probes import Prober
@@ -83,6 +84,11 @@ class Manager:
     @property
     def world(self) -> World:
         return self.engine.snapshot.world
+
+    async def last_lines(self, key: str, count: int) -> list[str]:
+        """The newest stored lines of a unit, both streams in order of time, as text."""
+        found = await read_lines(self.logs, {key: None}, Query(tail=count))
+        return [stored.line.text.decode("utf-8", "backslashreplace") for stored in found.lines[-count:]]
 
     def clocks(self) -> Clocks:
         return Clocks(self.clock.monotonic(), self.clock.wall())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from harness_core.domain import views
@@ -97,7 +96,7 @@ def _snapshot(manager: Manager, keys: list[str]) -> FollowItem:
 
 async def _failure(manager: Manager, unit: Unit, failed: list[Unit]) -> Failure:
     skipped = set(with_dependents(manager.world, [unit])) - {unit.key}
-    lines = await asyncio.to_thread(manager.last_lines, unit.key, LAST_LINES) if unit.epoch else []
+    lines = await manager.last_lines(unit.key, LAST_LINES) if unit.epoch else []
     name = unit.spec.name
     return {
         "service": name,
