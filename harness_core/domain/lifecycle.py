@@ -48,6 +48,8 @@ def want_up(unit: Unit, wish: WantUp, now: float) -> Step:
         fresh = unit.with_(wanted=Wanted.UP, replace=unit.replace or again or dying)
         if unit.wanted is Wanted.DOWN or again:
             fresh = fresh.with_(restarts=0, starts=(), delay=0.0, attempts=0, released_at=None)
+        elif unit.ready_at is None:
+            fresh = fresh.with_(released_at=now)
         return fresh, ()
     if unit.wanted is Wanted.UP and unit.phase is Phase.WAITING and not again:
         return unit, ()

@@ -86,6 +86,18 @@ class Unit:
         return self.phase is Phase.RUNNING and self.health.status in (Health.NONE, Health.HEALTHY)
 
     @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Where it can be reached, by port name: as the executor says, else the chosen ports on its host."""
+        if self.started is not None and self.started.endpoints:
+            return self.started.endpoints
+        host = self.started.host if self.started is not None else "127.0.0.1"
+        return {
+            name: Endpoint(host, port, self.spec.ports[name].scheme)
+            for name, port in self.ports.items()
+            if name in self.spec.ports
+        }
+
+    @property
     def outdated(self) -> bool:
         """An instance of an older definition is running."""
         return self.started is not None and self.running_digest not in ("", self.spec.digest)

@@ -89,7 +89,7 @@ def health_info(unit: Unit, clocks: Clocks) -> HealthInfo:
 
 def service_row(unit: Unit, clocks: Clocks, seq: int) -> ServiceRow:
     started = unit.started
-    endpoints = {name: e.url for name, e in started.endpoints.items()} if started else {}
+    endpoints = {name: e.url for name, e in unit.endpoints.items()} if started else {}
     live = started is not None and unit.started_at is not None
     took = None
     if unit.ready_at is not None and unit.released_at is not None:

@@ -15,7 +15,7 @@ from harness_core.domain.executor import ExecutorPlugin, Marker, StartFailed, St
 from harness_core.domain.references import UnresolvedReference
 from harness_core.domain.resolved import ResolvedUnit, resolve_unit, target_options
 from harness_core.domain.spec import Check, UnitSpec
-from harness_core.domain.states import Endpoint, Kind
+from harness_core.domain.states import Kind
 from harness_core.domain.unit import Unit
 from harness_core.domain.world import World
 from harness_core.runtime import outputs, ports
@@ -155,13 +155,9 @@ def _attribute(unit: Unit, attribute: str) -> str:
         if attribute not in unit.outputs:
             raise UnresolvedReference(f"the task {name} has no output called {attribute!r}")
         return unit.outputs[attribute]
-    endpoints = unit.started.endpoints if unit.started else {}
-    if not endpoints:
-        schemes = unit.spec.ports
-        endpoints = {key: Endpoint("127.0.0.1", port, schemes[key].scheme) for key, port in unit.ports.items()}
-    host = unit.started.host if unit.started else "127.0.0.1"
+    endpoints = unit.endpoints
     if attribute in ("host", "ip"):
-        return host
+        return unit.started.host if unit.started else "127.0.0.1"
     wanted = attribute.removeprefix("ports.") if attribute.startswith("ports.") else next(iter(endpoints), "")
     endpoint = endpoints.get(wanted)
     if endpoint is None:

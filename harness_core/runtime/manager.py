@@ -88,7 +88,7 @@ class Manager:
     async def last_lines(self, key: str, count: int) -> list[str]:
         """The newest stored lines of a unit, both streams in order of time, as text."""
         found = await read_lines(self.logs, {key: None}, Query(tail=count))
-        return [stored.line.text.decode("utf-8", "backslashreplace") for stored in found.lines[-count:]]
+        return [stored.line.data.decode("utf-8", "backslashreplace") for stored in found.lines[-count:]]
 
     def clocks(self) -> Clocks:
         return Clocks(self.clock.monotonic(), self.clock.wall())

@@ -175,12 +175,14 @@ class Runner:
             return await executor.exec(_marker(unit, epoch), handle, self._launch.spec(unit), ExecRequest(argv))
 
         context = ProbeContext(
-            endpoints=unit.started.endpoints if unit.started else {},
+            endpoints=unit.endpoints,
             host=unit.started.host if unit.started else "127.0.0.1",
-            base_dir=Path(unit.spec.base_dir),
             execute=execute if executor is not None and executor.capabilities.exec else None,
+            base_dir=Path(unit.spec.base_dir),
+            working_dir=Path(unit.spec.base_dir, str(unit.spec.target.get("working_dir") or "")),
         )
-        self._prober.start(unit.key, epoch, check, context)
+        age = 0.0 if unit.started_at is None else self._clock.monotonic() - unit.started_at
+        self._prober.start(unit.key, epoch, check, context, age=age, ready=unit.ready_at is not None)
 
     # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
