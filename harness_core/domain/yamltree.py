@@ -163,7 +163,7 @@ class _Builder:
         if key == "<<":
             for source in [node] if node.items is None else node.items:
                 if source.entries is None:
-                    self._diagnostics.error("bad-merge", "'<<' takes a mapping or a list of mappings", node.place)
+                    self._diagnostics.error("bad-merge", "'<<' takes a mapping or a list of mappings", place)
                 else:
                     parent.merged.append(source)
         elif key in entries:
