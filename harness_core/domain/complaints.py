@@ -10,13 +10,12 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from harness_core.domain.diagnostics import did_you_mean
-from harness_core.domain.document import Document, dotted
+from harness_core.domain.document import MAX_SHOWN, Document, dotted
 from harness_core.domain.references import holds_reference
 from harness_core.domain.yamltree import Path
 
 __all__ = ["complain", "keys_at"]
 
-_MAX_SHOWN = 80
 _WHOLE = "a whole number"
 _MAPPING = "a mapping of keys"
 #: what a value of each kind should be; completes "'x' must be …"
@@ -51,20 +50,28 @@ _EXPECTED = {
 def complain(document: Document, path: Path, model: type[BaseModel], errors: Sequence[ErrorDetails]) -> None:
     """Report the errors of validating the value at ``path``, those of one union as one finding."""
     alternatives: dict[Path, list[ErrorDetails]] = {}
+    inner: set[Path] = set()
     for error in errors:
         location = [step for step in error["loc"] if step != "[key]"]
         if error["type"] == "missing":
-            _missing(document, document.trace(path, location[:-1]), str(location[-1]))
+            owner = document.trace(path, location[:-1])
+            inner.add((*owner, location[-1]))
+            _missing(document, owner, str(location[-1]))
         elif error["type"] == "extra_forbidden":
-            _unknown_key(document, document.trace(path, location), keys_at(model, location[:-1]))
+            key = document.trace(path, location)
+            inner.add(key)
+            _unknown_key(document, key, keys_at(model, location[:-1]))
         elif error["loc"] and error["loc"][-1] == "[key]":
             key = document.trace(path, location)
-            message = document.mask(f"{_shown(str(key[-1]))} cannot be a name here")
+            message = f"{_shown(str(key[-1]))} cannot be a name here"
             document.diagnostics.error("bad-name", message, document.place_of_key(key), notes=[f"it {_plain(error)}"])
         else:
             alternatives.setdefault(document.trace(path, location), []).append(error)
+    inner.update(alternatives)
     for where, group in alternatives.items():
-        _wrong_value(document, where, group)
+        # a mapping that was meant for one member of a union is not also reported as no text for another
+        if not any(len(deeper) > len(where) and deeper[: len(where)] == where for deeper in inner):
+            _wrong_value(document, where, group)
 
 
 def _missing(document: Document, owner: Path, field: str) -> None:
@@ -99,11 +106,15 @@ def _wrong_value(document: Document, path: Path, group: Sequence[ErrorDetails]) 
         message = f"{name} {'has no value; it ' if nothing else ''}must be {' or '.join(expected)}"
     else:
         message = f"{name}: {_hidden(_plain(first), first.get('input'), written)}"
-    document.diagnostics.error("wrong-value", document.mask(message), document.place_of_value(path), label=label)
+    document.diagnostics.error("wrong-value", document.mask(path, message), document.place_of_value(path), label=label)
 
 
 def _expected(error: ErrorDetails) -> str:
-    return _EXPECTED.get(error["type"], "").format_map(dict(error.get("ctx", {})))
+    context = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in error.get("ctx", {}).items()
+    }
+    return _EXPECTED.get(error["type"], "").format_map(context)
 
 
 def _plain(error: ErrorDetails) -> str:
@@ -125,7 +136,7 @@ def _quoted(expected: str) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    return f"'{text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}'"
+    return f"'{text[:MAX_SHOWN]}{'…' if len(text) > MAX_SHOWN else ''}'"
 
 
 def _named(path: Path) -> str:

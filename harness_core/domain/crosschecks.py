@@ -13,6 +13,7 @@ from harness_core.domain.graph import cycle_in
 from harness_core.domain.references import SERVICE_ATTRIBUTES, holds_reference
 from harness_core.domain.spec import Condition, Dependency, Probe, ServiceFile
 from harness_core.domain.states import Kind
+from harness_core.domain.yamlnodes import Path
 
 __all__ = ["check_cycles", "check_dependencies", "check_health", "check_ports", "check_references"]
 
@@ -31,14 +32,15 @@ def check_dependencies(document: Document, drafts: Drafts) -> None:
     for draft in drafts.values():
         seen: set[str] = set()
         for index, dependency in draft.dependencies:
-            place = dependency_place(document, draft, index)
+            path = _dependency_path(document, draft, index)
+            place = _dependency_place(document, path)
             name = dependency.name
             if name == draft.name:
                 document.diagnostics.error("self-dependency", f"'{name}' depends on itself", place)
             elif name not in drafts:
-                message = f"'{name[:80]}' is not a service or task of this stack"
+                message = f"{document.written(path, name)} is not a service or task of this stack"
                 label = did_you_mean(name, drafts)
-                document.diagnostics.error("unknown-dependency", document.mask(message), place, label=label)
+                document.diagnostics.error("unknown-dependency", message, place, label=label)
             elif name in seen:
                 document.diagnostics.warning(
                     "repeated-dependency", f"'{name}' is listed twice; the first counts", place
@@ -48,14 +50,18 @@ def check_dependencies(document: Document, drafts: Drafts) -> None:
             seen.add(name)
 
 
-def dependency_place(document: Document, draft: Draft, index: int) -> Place:
-    """Where a dependency's name stands, whichever form it has."""
+def _dependency_path(document: Document, draft: Draft, index: int) -> Path:
+    """The path of a dependency's name, whichever form it has."""
     for key in ("service", "task"):
         path = document.trace(draft.path, ("dependencies", index, key))
         if path[-1] == key:
-            return document.place_of_value(path)
-    path = document.trace(draft.path, ("dependencies", index))
-    return document.place_of_value(path)
+            return path
+    return document.trace(draft.path, ("dependencies", index))
+
+
+def _dependency_place(document: Document, path: Path) -> Place:
+    named = path[-1] in ("service", "task")
+    return document.place_of_value(path) if named else document.place_of_key(path)
 
 
 def _check_kind(document: Document, other: Draft, dependency: Dependency, place: Place) -> None:
@@ -101,7 +107,7 @@ def _needed(draft: Draft) -> list[str]:
 def _edge_place(document: Document, draft: Draft, name: str) -> Place:
     for index, dependency in draft.dependencies:
         if dependency.name == name:
-            return dependency_place(document, draft, index)
+            return _dependency_place(document, _dependency_path(document, draft, index))
     places = [u.place for u in draft.uses if u.reference.unit == name and u.file is None]
     return places[0] if places else document.place_of_key(draft.path)
 
@@ -124,7 +130,7 @@ def check_references(document: Document, drafts: Drafts) -> None:
 
 
 def _report(document: Document, use: Use, code: str, message: str, label: str = "") -> None:
-    document.diagnostics.error(code, document.mask(message), use.place, label=label, file=use.file)
+    document.diagnostics.error(code, message, use.place, label=label, file=use.file)
 
 
 def _check_output(document: Document, use: Use, *, own: bool) -> None:
@@ -146,7 +152,7 @@ def _check_attribute(document: Document, use: Use, other: Draft) -> None:
         return
     declared = other.model.ports
     if not declared:
-        if other.target.get("type") in _PORTS_DECLARED_ONLY:
+        if other.target_type in _PORTS_DECLARED_ONLY:
             _report(document, use, "unknown-port", f"{use.reference}: '{other.name}' declares no ports")
     elif port != attribute and port not in declared:
         message = f"{use.reference}: '{other.name}' has no port '{port}'"
@@ -177,10 +183,9 @@ def check_ports(document: Document, drafts: Drafts) -> None:
 
 def _machine(draft: Draft) -> str | None:
     """Where its ports are taken; ``None`` where a network of its own keeps them apart."""
-    kind = draft.target.get("type")
-    if kind == "remote":
+    if draft.target_type == "remote":
         return f"remote {draft.target.get('host', '')}"
-    return "here" if kind in _PORTS_DECLARED_ONLY else None
+    return "here" if draft.target_type in _PORTS_DECLARED_ONLY else None
 
 
 def _together(one: Draft, other: Draft) -> bool:
@@ -202,17 +207,18 @@ def _check_probe(
     for kind in ("all", "any"):
         for index, part in enumerate(getattr(probe, kind) or ()):
             _check_probe(document, draft, model, part, (*location, kind, index))
-    declared_only = draft.target.get("type") in _PORTS_DECLARED_ONLY
+    declared_only = draft.target_type in _PORTS_DECLARED_ONLY
     for kind, check in (("http", probe.http), ("tcp", probe.tcp)):
         if check is None:
             continue
         port = check.port
-        place = document.place_of_value(document.trace(draft.path, (*location, kind, "port")))
+        path = document.trace(draft.path, (*location, kind, "port"))
+        place = document.place_of_value(path)
         if isinstance(port, str) and not port.isdecimal() and not holds_reference(port):
             if port not in model.ports and (model.ports or declared_only):
-                message = f"'{draft.name}' declares no port '{port[:80]}'"
+                message = f"'{draft.name}' declares no port {document.written(path, port)}"
                 label = did_you_mean(port, model.ports)
-                document.diagnostics.error("unknown-port", document.mask(message), place, label=label)
+                document.diagnostics.error("unknown-port", message, place, label=label)
         elif port is None and not model.ports and declared_only and not _own_address(check):
             message = f"this check has no port to look at: '{draft.name}' declares no ports"
             document.diagnostics.error("no-port", message, place, label="declare ports, or write port: …")

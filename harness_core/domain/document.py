@@ -14,8 +14,10 @@ from harness_core.domain.references import BadReference, UnitReference, holds_re
 from harness_core.domain.substitution import substitute_environment
 from harness_core.domain.yamltree import Node, Path, Tree
 
-__all__ = ["Document", "dotted"]
+__all__ = ["MAX_SHOWN", "Document", "dotted"]
 
+#: of a word in a message
+MAX_SHOWN = 80
 #: a shorter value hides nothing, and replacing it would spoil every sentence
 _MIN_MASKED = 4
 
@@ -99,8 +101,18 @@ class Document:
             for index in range(len(value)):
                 yield from self.unit_references((*path, index))
 
-    def mask(self, message: str) -> str:
-        """The message with the values of variables replaced by their names."""
+    def written(self, path: Path, text: str) -> str:
+        """A text in quotes as it stands in the file, so that no variable's value is repeated; cut when long."""
+        node = self.tree.find(path)
+        if node is not None and node.scalar is not None and node.scalar.text:
+            text = node.scalar.text
+        return f"'{text[:MAX_SHOWN]}{'…' if len(text) > MAX_SHOWN else ''}'"
+
+    def mask(self, path: Path, message: str) -> str:
+        """A message about the value at a path, with the values of variables replaced by their names."""
+        node = self.tree.find(path)
+        if node is not None and node.scalar is not None and not holds_reference(node.scalar.text):
+            return message
         for value in sorted(self._masked, key=len, reverse=True):
             message = message.replace(value, self._masked[value])
         return message
@@ -113,10 +125,11 @@ class Document:
         return marks.key or marks.value
 
     def place_of_value(self, path: Path) -> Place:
-        """A leaf's value; for a list or a mapping its key, because that is what a person looks for."""
+        """A leaf's value; for a list, a mapping or nothing at all the key, because that is what a person looks for."""
         marks = self.tree.marks(path)
         node = self.tree.find(path)
-        return marks.value if node is not None and node.scalar is not None else marks.key or marks.value
+        shown = node is not None and node.scalar is not None and node.scalar.text != ""
+        return marks.value if shown else marks.key or marks.value
 
     def place_of_text(self, path: Path, text: str) -> Place:
         """Where a part of a scalar stands."""

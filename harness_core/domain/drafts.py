@@ -52,6 +52,12 @@ class Draft:
         """What it runs; empty when unreadable."""
         return self.model.target if self.model is not None else {}
 
+    @property
+    def target_type(self) -> str:
+        """Its ``type``; empty when unreadable."""
+        kind = self.target.get("type")
+        return kind if isinstance(kind, str) else ""
+
 
 def readable_dependencies(document: Document, draft: Draft) -> list[tuple[int, Dependency]]:
     """The dependencies of a draft, without those that are wrong and have been reported."""
@@ -97,43 +103,44 @@ class EnvFiles:
         for index, name in enumerate(names):
             if holds_reference(name):
                 continue
-            place = self._document.place_of_value(self._document.trace(draft.path, ("env_file", index)))
-            variables, uses = self._file(name, place)
+            where = self._document.trace(draft.path, ("env_file", index))
+            variables, uses = self._file(name, where)
             draft.env.update(variables)
             draft.uses.extend(uses)
 
-    def _file(self, name: str, place: Place) -> tuple[dict[str, str], list[Use]]:
+    def _file(self, name: str, where: Path) -> tuple[dict[str, str], list[Use]]:
         if name not in self._content:
             self._content[name] = ({}, [])
-            text = self._text(name, place)
+            text = self._text(name, where)
             if text is not None:
                 self._content[name] = self._parsed(name.removeprefix("?"), text)
         return self._content[name]
 
-    def _text(self, name: str, place: Place) -> str | None:
+    def _text(self, name: str, where: Path) -> str | None:
         path = name.removeprefix("?")
         try:
             content = self._read(self._absolute(path))
         except FileNotFoundError:
             if not name.startswith("?"):
                 label = "write ?… for a file that may be missing"
-                self._error("no-env-file", f"cannot read {path}: no such file", place, label=label)
+                self._cannot_read(where, path, "no such file", label)
             return None
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", None) or "it cannot be read").lower()
-            self._error("no-env-file", f"cannot read {path}: {reason}", place)
+            self._cannot_read(where, path, reason)
             return None
         if len(content) > MAX_BYTES:
-            self._error("no-env-file", f"cannot read {path}: it is larger than 1 MiB", place)
+            self._cannot_read(where, path, "it is larger than 1 MiB")
             return None
         try:
             return content.decode()
         except UnicodeDecodeError as error:
-            self._error("no-env-file", f"cannot read {path}: not UTF-8 at offset {error.start}", place)
+            self._cannot_read(where, path, f"not UTF-8 at offset {error.start}")
             return None
 
-    def _error(self, code: str, message: str, place: Place, label: str = "") -> None:
-        self._document.diagnostics.error(code, self._document.mask(message), place, label=label)
+    def _cannot_read(self, where: Path, path: str, why: str, label: str = "") -> None:
+        message = f"cannot read {self._document.written(where, path)}: {why}"
+        self._document.diagnostics.error("no-env-file", message, self._document.place_of_value(where), label=label)
 
     def _absolute(self, path: str) -> str:
         if path.startswith("~/") and self._env.get("HOME"):

@@ -192,7 +192,7 @@ class _Loading:
         known = self.types[draft.kind]
         place = document.place_of_value((*draft.path, key))
         if linked is not None and known is not None and linked not in known:
-            message = document.mask(f"this daemon implements no {key} '{linked[:80]}'")
+            message = f"this daemon implements no {key} {document.written((*draft.path, key), linked)}"
             notes = [f"known: {', '.join(sorted(known)) or 'none'}"]
             self.diagnostics.error("unknown-type", message, place, label=did_you_mean(linked, known), notes=notes)
         elif document.value((*draft.path, "target")) is None and "action" not in self.options:

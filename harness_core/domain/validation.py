@@ -108,7 +108,7 @@ def _unknown_type(document: Document, path: Path, kind: str, known: list[str]) -
         return
     if path not in document.unresolved:
         label = did_you_mean(kind, [*known, *OTHER_TYPES])
-        message = document.mask(f"'{kind[:80]}' is not a target type")
+        message = f"{document.written(path, kind)} is not a target type"
         document.diagnostics.error("unknown-target", message, place, label=label, notes=notes)
 
 
@@ -120,7 +120,7 @@ def _validate_options(document: Document, path: Path, model: type[BaseModel]) ->
             return
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        except Exception as error:  # a plugin's model is foreign code: what it raises must not end the loading
+        except Exception as error:  # noqa: BLE001 - a plugin's model is foreign code and may raise anything
             message = f"the plugin for this type could not read the target: {type(error).__name__}"
             document.diagnostics.error("plugin-error", message, document.place_of_key(path))
             return

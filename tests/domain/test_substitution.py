@@ -41,7 +41,9 @@ def test_everywhere_a_string_stands() -> None:
 
 
 def test_all_missing_variables_are_named_with_their_place() -> None:
-    value, missing = substitute_environment({"a": "x${A}${B:?why}", "b": ["${C:-${D}}"], "c": "${E}"}, {"E": "1", "B": ""})
+    value, missing = substitute_environment(
+        {"a": "x${A}${B:?why}", "b": ["${C:-${D}}"], "c": "${E}"}, {"E": "1", "B": ""}
+    )
     assert missing == [
         MissingVariable(("a",), "A", None, 1, 5),
         MissingVariable(("a",), "B", "why", 5, 14),

@@ -156,7 +156,21 @@ def _bomb(line: str) -> str:
         "x" * (1 << 20),
         "\n" * (1 << 20),
     ],
-    ids=["aliases", "merge", "list", "brackets", "braces", "dashes", "keys", "digits", "anchors", "tags", "quotes", "x", "nl"],
+    ids=[
+        "aliases",
+        "merge",
+        "list",
+        "brackets",
+        "braces",
+        "dashes",
+        "keys",
+        "digits",
+        "anchors",
+        "tags",
+        "quotes",
+        "x",
+        "nl",
+    ],
 )
 def test_bombs_end_in_a_finding_soon(text: str) -> None:
     before = time.perf_counter()
