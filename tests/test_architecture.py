@@ -259,7 +259,8 @@ def _is_blanket(handler: ast.ExceptHandler) -> bool:
         case ast.Name(id="Exception" | "BaseException"):
             # one that always raises again only cleans up; one that logs the traceback hides nothing
             raises = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
-            return not raises and ".exception(" not in ast.unparse(handler.body[0])
+            first = ast.unparse(handler.body[0])
+            return not raises and ".exception(" not in first and "exc_info=" not in first
     return False
 
 

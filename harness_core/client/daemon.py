@@ -146,4 +146,5 @@ def _began(pid: int) -> float | None:
         return None
     if fields[0] in "ZX":
         return float("inf")
-    return time.time() - uptime + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    born = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - uptime + born  # wall clock: a date, to be compared with a file's

@@ -33,7 +33,7 @@ class FileProbe:
             return Outcome(False, f"{self.subject} cannot be looked at: {reason}")
         if self._max_age is None:
             return Outcome(True, f"{self.subject} exists")
-        age = max(0.0, time.time() - changed)
+        age = max(0.0, time.time() - changed)  # wall clock: a file's date has no other
         told = f"{self.subject} was touched {age:.1f} s ago"
         if age <= self._max_age:
             return Outcome(True, told)
