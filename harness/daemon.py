@@ -15,9 +15,8 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
-from harness_core.doors.doors import Doors
-
 from harness_core.domain import select
+from harness_core.doors.doors import Doors
 from harness_core.doors.operations import acting, daemon, logs, reading, resources, stacks, taking
 from harness_core.doors.table import Table
 from harness_core.runtime.daemonlog import configure

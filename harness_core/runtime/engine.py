@@ -1,8 +1,8 @@
 """The one owner of the world: takes stimuli from a mailbox, lets the domain decide, stores, publishes, acts.
 
 A turn is: take all that waits in the mailbox → ``world.handle`` → one commit → publish → carry out effects. The order
-is the promise: what is irreversible begins only after the row that says so is on disk, and nobody is told of a state that
-is not. Effects run as tasks and post what came of them back as stimuli; no other module changes the world.
+is the promise: what is irreversible begins only after the row that says so is on disk, and nobody is told of a state
+that is not. Effects run as tasks and post what came of them back as stimuli; no other module changes the world.
 
 When the disk refuses, news is kept in memory and written later, wishes are refused with ``ReadOnly``, and effects that
 cannot be taken back wait; services, checks and reading go on.

@@ -53,7 +53,7 @@ def find_entry_points(group: str = ENTRY_POINT_GROUP) -> list[EntryPoint]:
             points = [point for point in distribution.entry_points if point.group == group]
             if points:
                 found.setdefault(_normal(distribution.name), points)
-        except Exception as error:  # any installed package's metadata may be malformed in any way
+        except Exception as error:  # noqa: BLE001 - any installed package's metadata may be malformed in any way
             log.warning("cannot read the metadata of an installed distribution: %s", _said(error))
     ordered = sorted(found.items(), key=lambda item: (item[0] != OWN_DISTRIBUTION, item[0]))
     return [point for _, points in ordered for point in sorted(points, key=lambda point: point.name)]

@@ -97,8 +97,8 @@ def holder(port: int) -> Holder | None:
     # several processes may share a listening socket; the oldest is the one whose name says something
     found = min(listening, key=lambda one: (one.pid is None, one.pid or 0))
     if found.pid is None:
-        return Holder(port, address=found.laddr.ip)
-    return _described(port, found.pid, found.laddr.ip)
+        return Holder(port, address=str(found.laddr[0]))
+    return _described(port, found.pid, str(found.laddr[0]))
 
 
 def _described(port: int, pid: int, address: str) -> Holder:
