@@ -50,6 +50,7 @@ class RestartSpec(Model):
     SHORT: ClassVar[dict[str, Any] | None] = {"enum": [*RestartPolicy, *POLICY_WORDS]}
 
     policy: Annotated[RestartPolicy, BeforeValidator(_policy)] = RestartPolicy.ON_FAILURE
+    """no: never; on-failure: after an exit code other than 0 or a signal; always: also after exit code 0."""
     delay: Duration = 0.5
     """Wait before the first restart; doubled at each further one."""
     max_delay: Duration = 30.0
@@ -59,6 +60,7 @@ class RestartSpec(Model):
     burst: int = Field(default=5, ge=0, le=10_000)
     """Give up as failed after this many starts within `window`; 0 never gives up."""
     window: Duration = 10.0
+    """In which the starts for `burst` are counted."""
     on_unhealthy: bool = False
     """Also restart a service whose health check fails."""
 
@@ -118,6 +120,7 @@ class LimitsSpec(Model):
     """Resource limits of one instance."""
 
     memory: Size | None = None
+    """Bytes of memory, all its processes together."""
     cpu: float | None = Field(default=None, gt=0, le=100_000)
     """Cores' worth of processor time, 0.5 for half a core."""
     nofile: int | None = Field(default=None, ge=8, le=1 << 30)
@@ -135,6 +138,7 @@ class PortSpec(Model):
     }
 
     port: PortNumber | Literal["auto"] = "auto"
+    """A number, or `auto`; one that was chosen is kept for the service's next lives."""
     scheme: str = Field(default="http", pattern=r"^[a-zA-Z][a-zA-Z0-9+.-]*$")
     """Used to build `${service.url}`."""
 
@@ -168,7 +172,9 @@ class Dependency(Model):
     SHORT: ClassVar[dict[str, Any] | None] = {"type": "string"}
 
     service: str | None = None
+    """The name of a service; exactly one of `service` and `task` is given."""
     task: str | None = None
+    """The name of a task."""
     condition: Annotated[Condition | None, BeforeValidator(_condition)] = None
     """Default: `healthy` for a service with a check, `started` without, `completed_successfully` for a task."""
     required: bool = True

@@ -47,9 +47,11 @@ class HttpCheck(Model):
     status: list[int | str] | None = None
     """Accepted codes and ranges, such as `[200, "204-299"]`."""
     headers: dict[str, str] = Field(default_factory=dict)
+    """Sent with the request."""
     body: Pattern | None = None
     """A regular expression that must be found in the first 64 KiB of the answer."""
     verify_tls: bool = True
+    """false: any certificate will do, for a service that made its own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,6 +67,7 @@ class TcpCheck(Model):
     port: PortNumber | str | None = None
     """A port name or number of this service; its first port when absent."""
     host: str | None = None
+    """Another address than the service's own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +83,7 @@ class CommandCheck(Model):
     SHORT: ClassVar[dict[str, Any] | None] = {"type": ["string", "array"], "items": _TEXT}
 
     run: str | Annotated[list[str], Field(min_length=1)]
+    """A line for the shell, or a program and its arguments."""
 
     @model_validator(mode="before")
     @classmethod
@@ -93,7 +97,9 @@ class LogCheck(Model):
     SHORT: ClassVar[dict[str, Any] | None] = _TEXT
 
     pattern: Pattern
+    """Searched in each line."""
     stream: Literal["stdout", "stderr", "any"] = "any"
+    """Where to look."""
 
     @model_validator(mode="before")
     @classmethod
@@ -107,7 +113,9 @@ class FileCheck(Model):
     SHORT: ClassVar[dict[str, Any] | None] = _TEXT
 
     path: str
+    """Relative to the service's working directory."""
     max_age: Duration | None = None
+    """Unhealthy when it was not touched for so long; without one, it is enough that it exists."""
 
     @model_validator(mode="before")
     @classmethod
@@ -119,12 +127,19 @@ class Probe(Model):
     """One thing to look at; exactly one key."""
 
     http: HttpCheck | None = None
+    """Ask a URL."""
     tcp: TcpCheck | None = None
+    """Connect to a port."""
     command: CommandCheck | None = None
+    """Run a command."""
     log: LogCheck | None = None
+    """Wait for a line of output."""
     file: FileCheck | None = None
+    """Look at a file."""
     all: list[Probe] | None = Field(default=None, min_length=1, max_length=32)
+    """Healthy when all of these are."""
     any: list[Probe] | None = Field(default=None, min_length=1, max_length=32)
+    """Healthy when one of these is."""
 
     @model_validator(mode="after")
     def _one(self) -> Probe:

@@ -60,12 +60,12 @@ def parse_size(value: object) -> int:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration, json_schema_input_type=str | float),
-    Field(description="a duration: 30s, 1m30s, 500ms, or a number of seconds"),
+    Field(examples=["30s", "1m30s", "500ms"]),
 ]
 Size = Annotated[
     int,
     BeforeValidator(parse_size, json_schema_input_type=str | int),
-    Field(description="a size in bytes: 512MiB, 2G, or a number"),
+    Field(examples=["512MiB", "2G"]),
 ]
 
 

@@ -38,13 +38,17 @@ class _UnitFile(Model):
     enabled: bool = True
     """false: shown, but not started."""
     stop: StopSpec = Field(default_factory=StopSpec)
+    """How it is asked to end."""
     logs: LogsSpec = Field(default_factory=LogsSpec)
+    """How much of its output is kept."""
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    """What it may use of the machine."""
     user: str | None = None
     """Run as this user (the daemon must be allowed to)."""
     labels: dict[str, str] = Field(default_factory=dict)
     """For people and other tools; executors hand them on where they can."""
     description: str = ""
+    """A sentence for people."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,6 +74,7 @@ class ServiceFile(_UnitFile):
     health_check: Check | None = None
     """How to find out whether it is healthy; without one, running is ready."""
     restart: RestartSpec = Field(default_factory=RestartSpec)
+    """What happens when it ends by itself; a word alone is the policy."""
     start_timeout: Duration | None = None
     """How long it may take to become ready; else the stack's setting, else 120 s."""
     gpu: dict[str, Any] | None = None
@@ -109,6 +114,7 @@ class TaskFile(_UnitFile):
     retries: int = Field(default=0, ge=0, le=1000)
     """How often to try again after a failure."""
     retry_delay: Duration = 1.0
+    """Wait before each further try."""
 
     @model_validator(mode="before")
     @classmethod
@@ -136,21 +142,33 @@ class HostSpec(Model):
     """Another machine, reached over SSH."""
 
     address: str
+    """A name or an address."""
     port: PortNumber = 22
+    """Of its SSH server."""
     user: str | None = None
+    """Log in as this user."""
     identity_file: str | None = None
+    """A private key."""
     known_hosts: str | None = None
+    """A file with the host keys that are trusted."""
     jump: str | None = None
     """Another of `hosts` to go through."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """For people and other tools."""
 
 
 class StackFile(Model):
     """One stack, as written. Keys that begin with `x-` are left alone: a place for YAML anchors."""
 
     name: str
+    """Lower-case letters, digits, `.`, `_` and `-`; the stack is called so everywhere."""
     description: str = ""
+    """A sentence for people."""
     settings: Settings = Field(default_factory=Settings)
+    """Defaults for all that follows."""
     services: dict[str, ServiceFile] = Field(default_factory=dict)
+    """By name: what stays up."""
     tasks: dict[str, TaskFile] = Field(default_factory=dict)
+    """By name: what runs to its end."""
     hosts: dict[str, HostSpec] = Field(default_factory=dict)
+    """By name: other machines."""
