@@ -118,8 +118,8 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _plain(error: ErrorDetails) -> str:
-    """The library's sentence, lower case, without its prefixes."""
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    """The library's sentence, its first line alone, lower case, without its prefixes."""
+    message = error["msg"].partition("\n")[0].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.replace("Input should", "must").replace("String should", "must").replace("List should", "must")
     return message[:1].lower() + message[1:] if message[1:2].islower() else message
 

@@ -72,7 +72,7 @@ def build_unit(
         "labels": model.labels,
         "description": model.description,
     }
-    unit = UnitSpec(**common, **(_service(model) if isinstance(model, ServiceFile) else _task(model)))
+    unit = UnitSpec(**{**common, **(_service(model) if isinstance(model, ServiceFile) else _task(model))})
     return unit.model_copy(update={"digest": digest_of(unit)})
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness_core.domain.definition import StackDefinition
 from harness_core.domain.loading import Loaded, load_stack
@@ -42,7 +42,7 @@ class Container(BaseModel):
     image: str
     env: dict[str, str] = {}
     ports: list[int | str] = []
-    mounts: list[Mount | str] = []
+    mounts: list[Annotated[Mount, Field(description="a folder")] | str] = []
 
     @field_validator("image")
     @classmethod
