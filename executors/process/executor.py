@@ -66,6 +66,11 @@ class ProcessExecutor:
         self._former: set[str] = set()
         self._watchers: dict[Marker, asyncio.Task[None]] = {}
 
+    @property
+    def keeper_pid(self) -> int | None:
+        """The parent of all local services, while there is one."""
+        return None if self._link.keeper is None else self._link.keeper.pid
+
     async def open(self) -> None:
         self._link = KeeperLink(self._context.state_dir, on_event=self._event, on_restored=self._restored)
         self._growth = Growth(self._link, self._context.logs)
