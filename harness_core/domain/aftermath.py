@@ -7,6 +7,7 @@ from typing import assert_never
 from harness_core.domain import restart
 from harness_core.domain.effects import Effect
 from harness_core.domain.events import EventType
+from harness_core.domain.health import HealthState
 from harness_core.domain.states import Exit, Kind, Phase, Reason, Wanted
 from harness_core.domain.steps import UNKILLABLE_RETRY, Step, enter, stop, tell
 from harness_core.domain.stimuli import StopEnded
@@ -74,7 +75,7 @@ def after_death(unit: Unit, jitter: float, now: float) -> Step:
     """Nothing of the last life is left: what now? The user's wish first, then a replacement, then the policy."""
     exit_ = unit.exit or Exit()
     verdict, ran_for = unit.verdict, now - unit.started_at if unit.started_at is not None else 0.0
-    unit = unit.with_(started=None, verdict=None, deadline=None, stopping_since=None)
+    unit = unit.with_(started=None, verdict=None, deadline=None, stopping_since=None, health=HealthState())
     if unit.wanted is Wanted.DOWN:
         return enter(unit, Phase.STOPPED, now, Reason("asked", "asked to stop"))
     if unit.replace:
