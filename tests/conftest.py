@@ -14,6 +14,7 @@ from harness_core.testing.leaks import Snapshot, become_subreaper, pending_tasks
 REQUIRE = os.environ.get("HARNESS_TEST_REQUIRE", "")
 
 become_subreaper()
+pytest.register_assert_rewrite("harness_core.testing.conformance")
 
 
 @pytest.fixture(autouse=True)

@@ -138,6 +138,8 @@ class MockWorld:
 
     def __init__(self) -> None:
         self.instances: dict[Marker, MockInstance] = {}
+        #: lives that an executor was told to forget: they go on, and are not found by their markers
+        self.forgotten: set[Marker] = set()
         #: ("start" | "recover" | "stop" | ..., marker) in the order of the calls
         self.calls: list[tuple[str, Marker]] = []
         #: how many instances ever came to life, by "stack/name"
@@ -162,6 +164,10 @@ class MockWorld:
             raise KeyError(key)
         return max(own, key=lambda i: i.marker.epoch)
 
+    def find(self, marker: Marker) -> MockInstance | None:
+        """What an executor can find out: the instance with this marker, unless it was forgotten."""
+        return None if marker in self.forgotten else self.instances.get(marker)
+
     def end(self, key: str, exit: Exit | None = None) -> None:
         """Let the newest instance of a service end now (exit code 0 unless told otherwise)."""
         self.instance(key).end(Exit(code=0) if exit is None else exit)
@@ -183,6 +189,7 @@ class MockWorld:
             due=None if options.run_for is None else now + options.run_for,
         )
         self.instances[spec.marker] = instance
+        self.forgotten.discard(spec.marker)
         self.births[spec.marker.key] = self.births.get(spec.marker.key, 0) + 1
         return instance
 
@@ -200,7 +207,10 @@ class MockExecutor:
     async def open(self) -> None:
         self._opened = asyncio.get_running_loop().time()
         for instance in self.world.living():
-            self._arm(instance)
+            if instance.due is not None and instance.due <= self._opened:
+                instance.end(instance.ending)
+            else:
+                self._arm(instance)
 
     async def close(self) -> None:
         for timer in self._timers.values():
@@ -214,7 +224,7 @@ class MockExecutor:
     async def start(self, spec: StartSpec) -> Started:
         self.world.calls.append(("start", spec.marker))
         options = _options(spec)
-        instance = self.world.instances.get(spec.marker)
+        instance = self.world.find(spec.marker)
         if instance is None:
             if self._refuses(spec.marker.key, options):
                 await asyncio.sleep(options.start_delay)
@@ -228,7 +238,7 @@ class MockExecutor:
     async def recover(self, marker: Marker, handle: Handle | None) -> Recovery:
         self.world.calls.append(("recover", marker))
         await asyncio.sleep(0)
-        instance = self.world.instances.get(marker)
+        instance = self.world.find(marker)
         if self._unreachable(marker, instance):
             return Unknown("the mock was told not to know")
         if instance is None:
@@ -237,7 +247,7 @@ class MockExecutor:
 
     async def wait(self, marker: Marker, handle: Handle) -> Exit:
         self.world.calls.append(("wait", marker))
-        instance = self.world.instances.get(marker)
+        instance = self.world.find(marker)
         if self._unreachable(marker, instance):
             raise Lost("the mock was told not to know")
         if instance is None:
@@ -247,7 +257,7 @@ class MockExecutor:
     async def stop(self, marker: Marker, handle: Handle, *, signal: int, grace: float) -> StopReport:
         self.world.calls.append(("stop", marker))
         await asyncio.sleep(0)
-        instance = self.world.instances.get(marker)
+        instance = self.world.find(marker)
         if instance is None or instance.exit is not None:
             return StopReport(instance.exit if instance else None)
         if grace > 0:
@@ -263,12 +273,12 @@ class MockExecutor:
 
     async def signal(self, marker: Marker, handle: Handle, signum: int) -> None:
         self.world.calls.append(("signal", marker))
-        instance = self.world.instances.get(marker)
+        instance = self.world.find(marker)
         if instance is not None and instance.exit is None:
             self._ask(instance, signum)
 
     async def inspect(self, marker: Marker, handle: Handle) -> Inspection:
-        instance = self.world.instances.get(marker)
+        instance = self.world.find(marker)
         if instance is None or instance.exit is not None:
             return Inspection()
         return Inspection(pids=(instance.pid,), cpu_seconds=0.0, memory_bytes=4096)
@@ -282,12 +292,9 @@ class MockExecutor:
         return _started(self.world.bear(spec, self.world.adopted, asyncio.get_running_loop().time()))
 
     async def forget(self, marker: Marker, handle: Handle | None) -> None:
-        """The instance lives on in the world, but is no longer found under its marker."""
+        """The instance lives on in the world, but is no longer found by its marker."""
         self.world.calls.append(("forget", marker))
-        self.world.instances.pop(marker, None)
-        timer = self._timers.pop(marker, None)
-        if timer is not None:
-            timer.cancel()
+        self.world.forgotten.add(marker)
 
     def _refuses(self, key: str, options: MockOptions) -> bool:
         failed = self.world.failures.get(key, 0)
