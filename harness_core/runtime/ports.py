@@ -86,7 +86,7 @@ def holder(port: int) -> Holder | None:
     """Who listens on a port of this machine; ``None`` when nobody does (any more)."""
     try:
         listening = [
-            found
+            (found.pid, found.laddr.ip)
             for found in psutil.net_connections("tcp")
             if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port
         ]
@@ -95,10 +95,8 @@ def holder(port: int) -> Holder | None:
     if not listening:
         return None
     # several processes may share a listening socket; the oldest is the one whose name says something
-    found = min(listening, key=lambda one: (one.pid is None, one.pid or 0))
-    if found.pid is None:
-        return Holder(port, address=str(found.laddr[0]))
-    return _described(port, found.pid, str(found.laddr[0]))
+    pid, address = min(listening, key=lambda one: (one[0] is None, one[0] or 0))
+    return Holder(port, address=address) if pid is None else _described(port, pid, address)
 
 
 def _described(port: int, pid: int, address: str) -> Holder:

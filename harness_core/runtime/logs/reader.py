@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
+from math import inf
 from typing import NamedTuple
 
 from harness_core.domain.errors import UsageError
@@ -16,10 +17,21 @@ from harness_core.runtime.logs.matcher import PatternError
 from harness_core.runtime.logs.ranges import Span, previous_epoch, span_of, window_before
 from harness_core.runtime.logs.store import LogStore
 
-__all__ = ["MAX_BYTES", "MAX_LINES", "Query", "Stored", "StoredLine", "chosen_streams", "read_lines", "spans"]
+__all__ = [
+    "DEADLINE",
+    "MAX_BYTES",
+    "MAX_LINES",
+    "Collector",
+    "Query",
+    "Stored",
+    "StoredLine",
+    "chosen_streams",
+    "read_lines",
+    "spans",
+]
 
 MAX_LINES = 10_000
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 #: searching more than this long is ended, with what was found so far
 DEADLINE = 20.0
 _CUT = "more lines are stored; these are the newest of them"
@@ -98,7 +110,7 @@ async def read_lines(
         if not parts and query.previous:
             stored.gaps.append(f"{key}: no output of an earlier life is stored")
         for span in parts:
-            found = _Collector(key, span, wanted, max_bytes)
+            found = Collector(key, span, wanted, max_bytes)
             await found.collect(logs, query, deadline, floor=_floor(stored.lines, max_lines))
             stored.gaps += found.notes
             stored.lines = list(merge(stored.lines, found.ordered(), key=lambda line: line.order))
@@ -108,10 +120,10 @@ async def read_lines(
     return stored
 
 
-class _Collector:
+class Collector:
     """The newest matching lines of one span."""
 
-    def __init__(self, key: str, span: Span, wanted: int, max_bytes: int) -> None:
+    def __init__(self, key: str, span: Span, wanted: int, max_bytes: int = MAX_BYTES) -> None:
         self._key = key
         self._span = span
         self._wanted = wanted
@@ -122,7 +134,7 @@ class _Collector:
         #: whether older lines were left out for want of room
         self.more = False
 
-    async def collect(self, logs: LogStore, query: Query, deadline: float, *, floor: float) -> None:
+    async def collect(self, logs: LogStore, query: Query, deadline: float, *, floor: float = -inf) -> None:
         """Go back window by window, up to times before ``floor``, which cannot be among the newest any more."""
         end, missing = self._span.end, self._wanted
         while missing > 0 and self._bytes_left > 0 and end > self._span.start:
@@ -166,7 +178,7 @@ class _Collector:
 
 def _floor(lines: list[StoredLine], max_lines: int) -> float:
     """The time before which a line has no chance of being among the newest."""
-    return lines[0].order if len(lines) >= max_lines else float("-inf")
+    return lines[0].order if len(lines) >= max_lines else -inf
 
 
 def _trim(lines: list[StoredLine], max_lines: int, max_bytes: int) -> int:
