@@ -97,6 +97,7 @@ def _satisfied(condition: Condition, dep: Unit) -> bool:
 
 
 def _awaited(edge: Edge, dep: Unit) -> str:
+    """What is waited for, and where that stands: only what is news to the reader."""
     match edge.condition:
         case Condition.STARTED:
             goal = "to start"
@@ -105,10 +106,15 @@ def _awaited(edge: Edge, dep: Unit) -> str:
         case Condition.LOG_READY:
             goal = "to log that it is ready"
         case Condition.COMPLETED | Condition.COMPLETED_SUCCESSFULLY:
-            goal = "to finish" if dep.spec.kind is Kind.SERVICE else "(task)"
-    now = _word(dep.phase)
-    detail = f"{now}: {dep.reason}" if dep.reason.sentence and dep.phase is not Phase.STARTING else now
-    return f"waits for {edge.name} {goal}; it is {detail}"
+            goal = "to finish"
+    words = f"waits for {edge.name} {goal}"
+    if dep.phase is Phase.WAITING and dep.reason.culprit:
+        return f"{words}, which waits for {dep.reason.culprit}"
+    if dep.phase is Phase.BACKOFF:
+        return f"{words}; {dep.reason}"
+    if dep.phase is Phase.RUNNING and dep.health.detail:
+        return f"{words}: {dep.health.detail}"
+    return words
 
 
 def _word(phase: Phase) -> str:
