@@ -26,6 +26,15 @@ class Ending(Suite):
             assert [(exit.code, exit.signal) for exit in exits] == [(code, None) for code in codes]
             assert [exit.success for exit in exits] == [code == 0 for code in codes]
 
+    async def test_an_end_that_comes_at_once_is_not_missed(self) -> None:
+        """The news of it may overtake the answer to the start."""
+        async with Bench(self) as bench:
+            for batch in range(1, 11):
+                exits = await asyncio.gather(
+                    *(bench.run(Program(exit_code=n), name=f"n{n}", epoch=batch) for n in range(8))
+                )
+                assert [exit.code for exit in exits] == list(range(8))
+
     @needs(Feature.EXIT_SIGNAL)
     async def test_an_end_by_signal_is_told_as_such(self) -> None:
         async with Bench(self) as bench:
