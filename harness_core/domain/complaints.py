@@ -68,9 +68,10 @@ def complain(document: Document, path: Path, model: type[BaseModel], errors: Seq
         else:
             alternatives.setdefault(document.trace(path, location), []).append(error)
     inner.update(alternatives)
+    nested = {where[:length] for where in inner for length in range(len(where))}
     for where, group in alternatives.items():
         # a mapping that was meant for one member of a union is not also reported as no text for another
-        if not any(len(deeper) > len(where) and deeper[: len(where)] == where for deeper in inner):
+        if where not in nested:
             _wrong_value(document, where, group)
 
 
@@ -88,6 +89,10 @@ def _unknown_key(document: Document, path: Path, known: Sequence[str]) -> None:
 
 
 def _wrong_value(document: Document, path: Path, group: Sequence[ErrorDetails]) -> None:
+    if document.diagnostics.full:
+        # only to be counted
+        document.diagnostics.error("wrong-value", dotted(path), document.place_of_value(path))
+        return
     node = document.tree.find(path)
     scalar = None if node is None else node.scalar
     written = scalar.text if scalar is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +39,7 @@ def check_dependencies(document: Document, drafts: Drafts) -> None:
                 document.diagnostics.error("self-dependency", f"'{name}' depends on itself", place)
             elif name not in drafts:
                 message = f"{document.written(path, name)} is not a service or task of this stack"
-                label = did_you_mean(name, drafts)
+                label = "" if document.diagnostics.full else did_you_mean(name, drafts)
                 document.diagnostics.error("unknown-dependency", message, place, label=label)
             elif name in seen:
                 document.diagnostics.warning(
@@ -122,7 +122,13 @@ def check_references(document: Document, drafts: Drafts) -> None:
             name = draft.name if use.reference.unit == "self" else use.reference.unit
             if name not in drafts:
                 message = f"{use.reference}: '{name[:80]}' is not a service or task of this stack"
-                _report(document, use, "unknown-unit", message, did_you_mean(name, [*drafts, "self"]))
+                _report(
+                    document,
+                    use,
+                    "unknown-unit",
+                    message,
+                    "" if document.diagnostics.full else did_you_mean(name, drafts),
+                )
             elif drafts[name].kind is Kind.TASK:
                 _check_output(document, use, own=name == draft.name)
             else:
@@ -164,7 +170,7 @@ def _check_attribute(document: Document, use: Use, other: Draft) -> None:
 
 def check_ports(document: Document, drafts: Drafts) -> None:
     """No two services that can run together listen on one fixed port of one machine."""
-    taken: dict[tuple[str, int], list[Draft]] = {}
+    taken: dict[tuple[str, int], dict[str, Draft]] = {}
     for draft in drafts.values():
         machine = _machine(draft)
         if machine is None or not isinstance(draft.model, ServiceFile) or not draft.model.enabled:
@@ -172,13 +178,14 @@ def check_ports(document: Document, drafts: Drafts) -> None:
         for name, port in draft.model.ports.items():
             if port.port == "auto":
                 continue
-            others = taken.setdefault((machine, port.port), [])
-            clash = next((other for other in others if _together(draft, other)), None)
-            if clash is not None:
+            holders = taken.setdefault((machine, port.port), {})
+            clash = _holder(holders, draft.model.profiles)
+            if clash is not None and clash is not draft:
                 place = document.place_of_value(document.trace(draft.path, ("ports", name, "port")))
                 message = f"port {port.port} is taken by '{clash.name}' of this stack"
                 document.diagnostics.error("port-clash", message, place, label="write auto for a free one")
-            others.append(draft)
+            for profile in draft.model.profiles or ("",):
+                holders.setdefault(profile, draft)
 
 
 def _machine(draft: Draft) -> str | None:
@@ -188,10 +195,11 @@ def _machine(draft: Draft) -> str | None:
     return "here" if draft.target_type in _PORTS_DECLARED_ONLY else None
 
 
-def _together(one: Draft, other: Draft) -> bool:
-    if one is other or one.model is None or other.model is None:
-        return False
-    return not (one.model.profiles and other.model.profiles) or bool({*one.model.profiles} & {*other.model.profiles})
+def _holder(holders: Mapping[str, Draft], profiles: Sequence[str]) -> Draft | None:
+    """Who has a port already, of those that can run together with a unit of these profiles; "" stands for none."""
+    if not profiles:
+        return next(iter(holders.values()), None)
+    return next((holders[profile] for profile in ("", *profiles) if profile in holders), None)
 
 
 def check_health(document: Document, drafts: Drafts) -> None:

@@ -19,6 +19,8 @@ __all__ = ["MAX_DIAGNOSTICS", "Diagnostics", "Place", "did_you_mean", "nearest",
 MAX_DIAGNOSTICS = 100
 #: a word longer than this was not a slip of the finger, and comparing costs its square
 _MAX_WORD = 80
+#: words to compare with, those of the same initial first
+_MAX_KNOWN = 300
 _MAX_TEXT = 400
 #: the line breaks that YAML counts, so that lines here and marks there agree
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -42,7 +44,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant, or ``None`` when none is near."""
     if not 0 < len(word) <= _MAX_WORD:
         return None
-    folded = {k.lower(): k for k in known if abs(len(k) - len(word)) <= max(4, len(word) // 2)}
+    near = [k for k in known if abs(len(k) - len(word)) <= max(4, len(word) // 2)]
+    near.sort(key=lambda k: k[:1] != word[:1])
+    folded = {k.lower(): k for k in near[:_MAX_KNOWN]}
     found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 
@@ -67,6 +71,11 @@ class Diagnostics:
     def failed(self) -> bool:
         """Whether an error, not only warnings, was found."""
         return self._failed
+
+    @property
+    def full(self) -> bool:
+        """Whether further findings would only be counted, so that their words need not be chosen with care."""
+        return len(self._found) >= MAX_DIAGNOSTICS
 
     def set_text(self, text: str) -> None:
         """Give the stack file's text once it is known to be readable; findings show its lines."""
@@ -107,7 +116,7 @@ class Diagnostics:
         key = (file or self.file, place, message)
         if key in self._found:
             return
-        if len(self._found) >= MAX_DIAGNOSTICS:
+        if self.full:
             self._dropped += 1
             return
         text = "" if file is not None else self.line(place.line)[:_MAX_TEXT]

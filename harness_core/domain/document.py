@@ -16,6 +16,8 @@ from harness_core.domain.yamltree import Node, Path, Tree
 
 __all__ = ["MAX_SHOWN", "Document", "dotted"]
 
+#: characters to look through, all in all, for the exact places of parts of scalars
+_MAX_SEARCHED = 20_000_000
 #: of a word in a message
 MAX_SHOWN = 80
 #: a shorter value hides nothing, and replacing it would spoil every sentence
@@ -40,6 +42,8 @@ class Document:
         #: paths of strings whose references could not be read or lack a variable; reported already
         self.unresolved: set[Path] = set()
         self._masked: dict[str, str] = {}
+        self._order: dict[int, dict[str | int, str | int]] = {}
+        self._searchable = _MAX_SEARCHED
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,6 +144,9 @@ class Document:
         """Where a part of a scalar stands, or the whole scalar when it is not found as written."""
         first, last = node.place.line, max(node.place.line, node.last_line)
         for number in range(first, last + 1) if text else ():
+            self._searchable -= len(self.diagnostics.line(number)) + 1
+            if self._searchable < 0:
+                break
             start = self.diagnostics.line(number).find(text, node.place.column - 1 if number == first else 0)
             if start >= 0:
                 return Place(number, start + 1, start + 1 + len(text))
@@ -153,21 +160,21 @@ class Document:
         node = self.tree.find(path)
         found = path
         for step in location:
-            actual = None if node is None else _actual_step(node, step)
+            actual = None if node is None else self._actual_step(node, step)
             if node is not None and actual is not None:
                 entry = node.child(actual)
                 assert entry is not None
                 found, node = (*found, actual), entry[1]
         return found
 
-
-def _actual_step(node: Node, step: str | int) -> str | int | None:
-    """The step that a node has for a model's: a list may stand for a mapping (ports), or the other way round."""
-    if node.child(step) is not None:
-        return step
-    if node.entries is not None and isinstance(step, int):
-        return list(node.entries)[step] if step < len(node.entries) else None
-    for index, item in enumerate(node.items or ()):
-        if item.scalar is not None and step in (item.scalar.text, f"port{index}"):
-            return index
-    return None
+    def _actual_step(self, node: Node, step: str | int) -> str | int | None:
+        """The step that a node has for a model's: a list may stand for a mapping (ports), or the other way round."""
+        if node.child(step) is not None:
+            return step
+        steps = self._order.get(id(node))
+        if steps is None:
+            steps = self._order[id(node)] = dict(enumerate(node.entries or ()))
+            for index, item in reversed(list(enumerate(node.items or ()))):
+                if item.scalar is not None:
+                    steps.update({f"port{index}": index, item.scalar.text: index})
+        return steps.get(step)

@@ -25,7 +25,7 @@ from harness_core.domain.document import Document
 from harness_core.domain.drafts import Draft, EnvFiles, collect_uses, readable_dependencies
 from harness_core.domain.envfile import inherited
 from harness_core.domain.protocol import Diagnostic, StackSource
-from harness_core.domain.spec import MAX_NAME, NAME, ServiceFile, StackFile, TaskFile, UnitSpec
+from harness_core.domain.spec import MAX_NAME, NAME, ServiceFile, Settings, StackFile, TaskFile, UnitSpec
 from harness_core.domain.states import Kind
 from harness_core.domain.units import build_unit
 from harness_core.domain.validation import NOT_HERE, validate, validate_target
@@ -97,7 +97,7 @@ class _Loading:
             env_files.load(draft)
         for check in (check_dependencies, check_references, check_cycles, check_ports, check_health):
             check(document, drafts)
-        settings = StackFile(name="-").settings if file is None else file.settings
+        settings = Settings() if file is None else file.settings
         units = {
             name: build_unit(
                 draft,
