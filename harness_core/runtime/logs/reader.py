@@ -146,6 +146,7 @@ class Collector:
             window = await logs.in_thread(window_before, self._span, end)
             self.notes[:0] = [self._sentence(gap) for gap in window.gaps]
             lines = await self._matching(logs, window.lines, query.grep)
+            self.more = self.more or len(lines) > missing
             lines = lines[-missing:]
             missing -= len(lines)
             self._bytes_left -= sum(len(line.data) for line in lines)
@@ -153,7 +154,7 @@ class Collector:
             end = window.start
             if window.lines and window.lines[-1].at < floor:
                 break
-        self.more = end > self._span.start
+        self.more = self.more or end > self._span.start
 
     async def _matching(self, logs: LogStore, lines: list[Line], grep: str | None) -> list[Line]:
         if grep is None:

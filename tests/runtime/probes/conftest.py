@@ -136,7 +136,7 @@ def answering(head: str, body: bytes = b"") -> Behaviour:
 async def until(reached: Callable[[], object], within: float = 10.0) -> None:
     """Give the loop turns until a condition holds that nobody could announce."""
     async with asyncio.timeout(within):
-        while not reached():  # noqa: ASYNC110 - the things waited for here are not ours to set an event in
+        while not reached():
             await asyncio.sleep(0.001)
 
 
