@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from harness.cli.times import parse_span
-
 __all__ = ["Settings"]
 
 
@@ -38,10 +36,16 @@ class Settings(NamedTuple):
             verbose=int(values.get("verbose") or 0),
             yes=bool(values.get("yes")),
             no_input=bool(values.get("no_input")),
-            timeout=parse_span(timeout, "--timeout") if timeout else None,
+            timeout=_seconds(timeout) if timeout else None,
         )
 
     @property
     def machine(self) -> bool:
         """Whether the answer is for a program."""
         return self.output in ("json", "jsonl", "yaml")
+
+
+def _seconds(text: str) -> float:
+    from harness.cli.times import parse_span  # few commands say how long they would wait
+
+    return parse_span(text, "--timeout")

@@ -9,18 +9,18 @@ from harness_core.domain.errors import UsageError
 
 __all__ = ["parse_moment", "parse_span"]
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*")
+_PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_CLOCK = r"(\d{1,2}):(\d{2})(?::(\d{2}))?"
 _LONGEST = 100 * 365 * 86400.0
 
 
 def parse_span(text: str, option: str) -> float:
     """Seconds from ``90``, ``30s``, ``1m30s``, ``2h``. Raises ``UsageError`` naming the option."""
     seconds, at = 0.0, 0
-    stripped = text.strip()
+    stripped, part = text.strip(), re.compile(_PART)
     while at < len(stripped):
-        match = _PART.match(stripped, at)
+        match = part.match(stripped, at)
         if match is None:
             break
         seconds += float(match[1]) * _UNITS[match[2] or "s"]
@@ -34,9 +34,9 @@ def parse_moment(text: str, option: str, now: float) -> float:
     """Seconds since 1970 from a span before ``now`` (``10m``), a time of today or yesterday (``HH:MM[:SS]``), or an
     ISO date with or without time and zone; without a zone it is local time. Raises ``UsageError`` naming the option."""
     stripped = text.strip()
-    if (clock := _CLOCK.fullmatch(stripped)) is not None:
+    if (clock := re.fullmatch(_CLOCK, stripped)) is not None:
         return _today(int(clock[1]), int(clock[2]), int(clock[3] or 0), now, text, option)
-    if _PART.match(stripped) and not re.match(r"\d{4}-", stripped):
+    if re.match(_PART, stripped) and not re.match(r"\d{4}-", stripped):
         return now - parse_span(stripped, option)
     # the import costs 2 ms, and few ask for a date
     from datetime import datetime

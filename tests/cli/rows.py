@@ -49,7 +49,7 @@ def shop() -> list[ServiceRow]:
     """Every kind of state that a person meets, with the reasons that go with them."""
     return [
         row("db", target="docker", pid=None, container_id="9f86d081884c7d659a2f", ports={"tcp": 5432}),
-        row("migrate", "completed", kind="task", health="none", dependencies=["db"], took_seconds=0.4),
+        row("migrate", "done", phase="completed", kind="task", health="none", dependencies=["db"], took_seconds=0.4),
         row(
             "api",
             url="http://127.0.0.1:41022",

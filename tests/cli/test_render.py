@@ -247,7 +247,8 @@ def test_doctor() -> None:
 
 def test_log_lines() -> None:
     def render(style: Style) -> list[str]:
-        writer = LogWriter(style, names=("shop/db", "shop/worker"), times=True)
+        writer = LogWriter(style, times=True)
+        writer.meet(["shop/db", "shop/worker", "shop/db"])
         return [
             writer.line("shop/db", "stdout", rows.NOW, "ready to accept \x1b[32mconnections\x1b[0m"),
             writer.line("shop/worker", "stderr", rows.NOW + 1, "bell \x07 and \x1b[2J clear\r"),

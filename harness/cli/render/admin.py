@@ -34,7 +34,7 @@ def daemon_lines(status: DaemonStatus, style: Style) -> list[str]:
             "up": f"{duration(status['uptime_seconds'])}, since {style.date(status['started_at'])}",
             "units": f"{status['running']} of {status['services']} run",
             "connections": status["connections"],
-            "keeper": f"pid {status['keeper_pid']}" if status["keeper_pid"] is not None else "not needed yet",
+            "keeper": f"pid {status['keeper_pid']}" if status["keeper_pid"] is not None else "",
             "targets": ", ".join(status["executors"]),
             "certificate": f"valid until {style.date(expires)}" if expires is not None else "",
         },

@@ -9,13 +9,13 @@ surrogates (``surrogateescape``) or U+FFFD; surrogates are shown as ``\\xNN``.
 
 from __future__ import annotations
 
+import functools
 import re
 
 __all__ = ["escape", "escape_line", "strip_colours"]
 
 #: one SGR sequence, with nothing in it but numbers; the count is bounded so that nobody buys work with a long one
 _SGR = r"\x1b\[[0-9;:]{0,64}m"
-_SGR_ONLY = re.compile(_SGR)
 
 #: C0 without tab and newline, DEL, C1, bidi controls, line and paragraph separator, other invisible formatting that
 #: hides or reorders text, tags, byte-order mark, surrogates
@@ -23,8 +23,13 @@ _DANGEROUS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f"
 )
-_UNSAFE = re.compile(f"({_SGR})|([{_DANGEROUS}])")
-_ANY = re.compile(f"[{_DANGEROUS}]")
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Anything dangerous; and a colour or something dangerous. Compiled on first need: a table of plain ASCII, which
+    is what most commands print, has none."""
+    return re.compile(f"[{_DANGEROUS}]"), re.compile(f"({_SGR})|([{_DANGEROUS}])")
 
 
 def _shown(character: str) -> str:
@@ -43,7 +48,10 @@ def escape(text: str, *, colours: bool = False) -> str:
 
     When a colour was let through, the text ends with a reset, so that it cannot dye what follows.
     """
-    if _ANY.search(text) is None:
+    if text.isascii() and text.isprintable():
+        return text
+    any_of_them, unsafe = _patterns()
+    if any_of_them.search(text) is None:
         return text
     kept = False
 
@@ -56,7 +64,7 @@ def escape(text: str, *, colours: bool = False) -> str:
             return match[1]
         return ""
 
-    escaped = _UNSAFE.sub(replace, text)
+    escaped = unsafe.sub(replace, text)
     return escaped + "\x1b[0m" if kept else escaped
 
 
@@ -69,4 +77,4 @@ def escape_line(text: str, *, colours: bool = False) -> str:
 
 def strip_colours(text: str) -> str:
     """``text`` without SGR sequences."""
-    return _SGR_ONLY.sub("", text)
+    return re.sub(_SGR, "", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +23,8 @@ def width_of(text: str) -> int:
 
 
 def _columns(character: str) -> int:
+    import unicodedata  # most tables are ASCII and do without
+
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

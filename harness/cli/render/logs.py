@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.cli.render.escape import escape_line
@@ -26,15 +27,18 @@ class LogWriter:
     ``prefix`` off gives the bare lines; ``times`` puts the local time of day before each line.
     """
 
-    def __init__(self, style: Style, *, prefix: bool = True, times: bool = False, names: tuple[str, ...] = ()) -> None:
+    def __init__(self, style: Style, *, prefix: bool = True, times: bool = False) -> None:
         self._style = style
         self._prefix = prefix
         self._times = times
         self._colours: dict[str, str] = {}
         self._stacks: set[str] = set()
         self._width = 0
-        for name in names:
-            self._meet(name)
+
+    def meet(self, services: Iterable[str]) -> None:
+        """Say beforehand whose lines will come, so that all prefixes are aligned."""
+        for service in dict.fromkeys(services):
+            self._meet(service)
 
     def line(self, service: str, stream: str, at: float, text: str) -> str:
         """One line for people; ``service`` is "stack/name". What came from standard error is marked with ``!``."""

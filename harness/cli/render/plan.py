@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from harness.cli.render.escape import escape_line
@@ -12,7 +13,7 @@ from harness.cli.render.style import Style, paint
 if TYPE_CHECKING:
     from harness_core.domain.protocol import PlanResult, PlanStep
 
-__all__ = ["affected_lines", "plan_lines"]
+__all__ = ["affected_lines", "is_asked", "plan_lines"]
 
 _ACTIONS = {
     "start": ("+", "green"),
@@ -68,9 +69,15 @@ def _totals(steps: Sequence[PlanStep]) -> str:
     return "to do: " + ", ".join(f"{counts[action]} {action}" for action in order)
 
 
+def is_asked(step: PlanStep, plan: PlanResult, asked: Sequence[str]) -> bool:
+    """Whether a step is about a unit that was itself named: by name, "stack/name", stack or glob."""
+    spellings = (step["name"], f"{plan['stack']}/{step['name']}", plan["stack"])
+    return any(fnmatchcase(spelling, pattern) for spelling in spellings for pattern in asked)
+
+
 def affected_lines(plan: PlanResult, asked: Sequence[str], style: Style) -> list[str]:
     """Before a stop: what else would stop because it needs what was named. Empty when nothing would."""
-    others = [step for step in plan["steps"] if step["action"] in _LATER and step["name"] not in asked]
+    others = [step for step in plan["steps"] if step["action"] in _LATER and not is_asked(step, plan, asked)]
     if not others:
         return []
     width = max(len(step["name"]) for step in others)

@@ -62,7 +62,7 @@ def _said(row: ServiceRow) -> str:
     why = reason(row)
     if not why:
         return state
-    return why if why.startswith(state) else f"{state}: {why}"
+    return why if why.startswith((state, "waits")) else f"{state}: {why}"
 
 
 def _right(text: str, at_edge: str, style: Style) -> str:
@@ -139,7 +139,7 @@ def _next_steps(result: OperationResult, style: Style) -> list[str]:
     ]
     width = max(len(step) for step, _ in steps)
     lines = [f"  {paint(style, pad(step, width), 'cyan')}  {why}" for step, why in steps]
-    opened = [row for row in rows if row["url"] and row["state"] == "ready"]
+    opened = [row for row in rows if (row["url"] or "").startswith("http") and row["state"] == "ready"]
     if opened:
         lines.append("  open:")
         names = max(len(row["name"]) for row in opened)

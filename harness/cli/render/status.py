@@ -92,7 +92,7 @@ def address(row: ServiceRow) -> str:
 def reason(row: ServiceRow) -> str:
     """Why it is as it is, with what will happen by itself and when."""
     parts = [escape_line(row["reason"])] if row["reason"] else []
-    if row["next_in"] is not None:
+    if row["next_in"] is not None and "again in" not in row["reason"]:
         parts.append(f"next try in {took(row['next_in'])}")
     if row["outdated"] and row["uptime_seconds"] is not None:
         parts.append("its definition has changed since it was started")
@@ -106,7 +106,7 @@ def change_line(row: ServiceRow, style: Style, at: float | None = None) -> str:
     fields = [
         f"time={style.date(at).replace(' ', 'T')}" if at is not None else "",
         f"service={full_name(row)}",
-        f"state={row['state']}",
+        f"state={row['state'].replace(' ', '_')}",
         f"health={row['health']}" if row["health"] != "none" else "",
         f"id={identity(row)}" if identity(row) != "-" else "",
         f"address={address(row)}" if address(row) != "-" and row["state"] == "ready" else "",
