@@ -16,7 +16,9 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def quickstart(harness: Harness) -> Harness:
     shutil.copytree(
-        ROOT / "examples" / "stacks", harness.folder / "stacks", ignore=shutil.ignore_patterns(".harness", "__pycache__")
+        ROOT / "examples" / "stacks",
+        harness.folder / "stacks",
+        ignore=shutil.ignore_patterns(".harness", "__pycache__"),
     )
     return harness
 
