@@ -17,7 +17,7 @@ from harness_core.domain.diagnostics import did_you_mean
 from harness_core.domain.document import Document
 from harness_core.domain.references import holds_reference
 from harness_core.domain.resolved import target_options
-from harness_core.domain.yamltree import Path
+from harness_core.domain.yamltree import Node, Path
 
 __all__ = ["INSTALLED_NOTE", "NOT_HERE", "OTHER_TYPES", "validate", "validate_target"]
 
@@ -114,20 +114,52 @@ def _unknown_type(document: Document, path: Path, kind: str, known: list[str]) -
 
 def _validate_options(document: Document, path: Path, model: type[BaseModel]) -> None:
     _text_environment(document, (*path, "env"))
+    given = _as_written(document, path)
     while True:
         try:
             target_options(model, document.value(path))
             return
         except ValidationError as error:
-            errors = error.errors(include_url=False)
+            errors = [
+                detail
+                for detail in error.errors(include_url=False)
+                if not _awaits_value(document, document.trace(path, detail["loc"]), detail)
+            ]
         except Exception as error:  # noqa: BLE001 - a plugin's model is foreign code and may raise anything
             message = f"the plugin for this type could not read the target: {type(error).__name__}"
             document.diagnostics.error("plugin-error", message, document.place_of_key(path))
             return
-        if not _took_text(document, path, errors):
+        # each value changes twice at most: to its number again, and to its text for good
+        if not (_took_number(document, path, errors, given) or _took_text(document, path, errors)):
             break
-    open_ended = [e for e in errors if not _awaits_value(document, document.trace(path, e["loc"]), e)]
-    complain(document, path, model, open_ended)
+    complain(document, path, model, errors)
+
+
+def _as_written(document: Document, path: Path) -> dict[Path, float]:
+    """Make texts of numbers that would look otherwise as text (``1.10``, ``0x1F``): a plugin that takes either gets
+    what stands in the file. Returns the numbers, for fields that want them."""
+    given: dict[Path, float] = {}
+    root = document.tree.find(path)
+    assert root is not None
+    pending: list[tuple[Path, Node]] = [(path, root)]
+    while pending:
+        where, node = pending.pop()
+        pending += [((*where, step), child) for step, child in node.children()]
+        value = document.value(where)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and node.scalar is not None and str(value) != node.scalar.text:
+            given[where] = value
+            document.put(where, node.scalar.text)
+    return given
+
+
+def _took_number(document: Document, path: Path, errors: Sequence[ErrorDetails], given: dict[Path, float]) -> bool:
+    """Give the numbers back to the fields that do not take their text, or all when it cannot be told which."""
+    wrong = {document.trace(path, detail["loc"]) for detail in errors}
+    back = [where for where in given if where in wrong] or (list(given) if errors else [])
+    for where in back:
+        document.put(where, given.pop(where))
+    return bool(back)
 
 
 def _text_environment(document: Document, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness_core.domain.definition import StackDefinition
 from harness_core.domain.loading import Loaded, load_stack
@@ -24,6 +24,20 @@ class Process(BaseModel):
     working_dir: str | None = None
     nice: int = 0
     tty: bool = False
+
+
+class Lenient(BaseModel):
+    """Takes numbers for texts by itself, and judges itself as a whole."""
+
+    args: list[str | float] = []
+    share: float = 1.0
+    mask: int = 0
+
+    @model_validator(mode="after")
+    def _some(self) -> Lenient:
+        if self.share == 9.5:
+            raise ValueError("share cannot be 9.5")
+        return self
 
 
 class Mount(BaseModel):
@@ -69,7 +83,13 @@ class Remote(Process):
     host: str
 
 
-OPTIONS: dict[str, type[BaseModel]] = {"process": Process, "container": Container, "broken": Broken, "remote": Remote}
+OPTIONS: dict[str, type[BaseModel]] = {
+    "process": Process,
+    "container": Container,
+    "broken": Broken,
+    "remote": Remote,
+    "lenient": Lenient,
+}
 
 
 def reader(files: Mapping[str, bytes | Exception]) -> Any:

@@ -173,6 +173,20 @@ def test_int_fields_wait_for_references() -> None:
     assert units["a"].target["nice"] == "${self.port}"
 
 
+def test_a_plugin_that_takes_texts_and_numbers_gets_what_is_written() -> None:
+    text = "  a: {target: {type: lenient, args: [1.10, 5, 0x1F], share: 1.50, mask: 0x1F}, ports: {x: 1}}\n"
+    target = services(text)["a"].target
+    assert target == {"type": "lenient", "args": ["1.10", 5, "0x1F"], "share": "1.50", "mask": 31}
+    waits = services(text.replace("mask: 0x1F", "mask: '${self.port}'"))["a"].target
+    assert waits["args"] == ["1.10", 5, "0x1F"]
+
+
+def test_numbers_as_written_hide_no_other_mistake() -> None:
+    text = "name: s\nservices:\n  a: {target: {type: lenient, args: [1.10], share: 9.50}}\n"
+    assert found(text) == ["3:7 wrong-value"]
+    assert found(text.replace("9.50", "2.0, mask: 1.5")) == ["3:63 wrong-value"]
+
+
 def test_the_instance_name_wins_over_the_sources_and_the_files() -> None:
     text = "name: shop\nservices: {a: {target: {type: process, binary: a}}}\n"
     assert good(text, name="two").name == "two"
