@@ -12,7 +12,7 @@ from harness_core.client import fast, locate
 from harness_core.client.locate import Endpoint
 from harness_core.domain.errors import Conflict, HarnessError, NotAllowed, OperationFailed
 
-__all__ = ["answers", "ensure", "running_pid"]
+__all__ = ["answers", "ensure", "is_held", "running_pid"]
 
 START_TIMEOUT = 15.0
 _PROBE_TIMEOUT = 2.0
@@ -44,7 +44,7 @@ def ensure(directory: str, timeout: float = START_TIMEOUT) -> Endpoint:
 def answers(directory: str) -> Endpoint | None:
     """The daemon of a state directory if it answers; ``None`` when there is none, or it died without tidying up.
 
-    Raises ``NotAllowed`` when something answers that cannot be trusted or does not accept us.
+    Raises ``NotAllowed`` when a daemon runs, but what answers cannot be trusted or does not accept us.
     """
     if running_pid(directory) is None:
         return None
@@ -52,6 +52,8 @@ def answers(directory: str) -> Endpoint | None:
         endpoint = locate.local_endpoint(directory)
         fast.call(endpoint, "hello", timeout=_PROBE_TIMEOUT)
     except NotAllowed:
+        if not is_held(directory):
+            return None  # what a dead daemon left behind now leads to somebody else
         raise
     except HarnessError:
         return None
@@ -59,23 +61,33 @@ def answers(directory: str) -> Endpoint | None:
 
 
 def running_pid(directory: str) -> int | None:
-    """The process that ``daemon.json`` names, if it still is that process and not another with its number."""
+    """The process that ``daemon.json`` names, if one has that number; whether it answers is another matter."""
     found = locate.daemon_file(directory)
     pid = found.get("pid") if found else None
-    if found is None or not isinstance(pid, int) or pid <= 0:
+    if not isinstance(pid, int) or pid <= 0 or _is_zombie(pid):
         return None
     try:
         os.kill(pid, 0)
     except PermissionError:
-        pass
+        return pid
     except OSError:
         return None
-    began = _began(pid)
-    if began is None:
-        return pid  # no way to look here; whether it answers will tell
-    written = found.get("started_at")
-    # the file was written after its process began, so a process that began later is another one
-    return pid if not isinstance(written, int | float) or began <= written + 2.0 else None
+    return pid
+
+
+def is_held(directory: str) -> bool:
+    """Whether a living daemon holds the state directory's lock: the one proof that a number in a file cannot give."""
+    try:
+        lock = os.open(os.path.join(directory, "daemon.lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
@@ -89,20 +101,22 @@ def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
             stdout=log,
             stderr=log,
             env={**os.environ, "HARNESS_STATE_DIR": directory},
-            cwd="/",
+            cwd=directory,
             start_new_session=True,
         )
     finally:
         os.close(log)
-    # the daemon outlives us; whoever reaps orphans reaps it
-    process_ended = process.poll
+    code: int | None = None
     while time.monotonic() < deadline:
         if found := answers(directory):
-            process.returncode = 0  # it goes on without us: no warning about a child that was not waited for
+            process.returncode = 0  # it goes on without us, which Popen would warn about
             return found
-        if (code := process_ended()) is not None:
+        code = process.poll()
+        # the lock is held although ours ended: somebody else started one at the same moment
+        if code is not None and not is_held(directory):
             raise _not_started(f"it ended with code {code}", log_path, told)
         time.sleep(_PAUSE)
+    process.returncode = process.returncode or 0
     raise _not_started(f"it does not answer after {timeout:g} s", log_path, told)
 
 
@@ -135,16 +149,10 @@ def _not_started(why: str, log_path: str, told: int) -> OperationFailed:
     )
 
 
-def _began(pid: int) -> float | None:
-    """When a process began, wall time; ``None`` where /proc does not tell. Zombies have ended."""
+def _is_zombie(pid: int) -> bool:
+    """Where nobody reaps orphans, the dead keep their number."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-        with open("/proc/uptime", encoding="ascii") as file:
-            uptime = float(file.read().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    if fields[0] in "ZX":
-        return float("inf")
-    born = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.time() - uptime + born  # wall clock: a date, to be compared with a file's
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except (OSError, IndexError):
+        return False

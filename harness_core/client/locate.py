@@ -40,12 +40,16 @@ class Endpoint(NamedTuple):
 
 def state_dir() -> str:
     """The daemon's state directory: ``HARNESS_STATE_DIR``, else the user's state directory of this platform."""
-    return os.environ.get("HARNESS_STATE_DIR") or _user_dir("XDG_STATE_HOME", ".local/state", "state")
+    if given := os.environ.get("HARNESS_STATE_DIR"):
+        return os.path.abspath(os.path.expanduser(given))
+    return _user_dir("XDG_STATE_HOME", ".local/state", "state")
 
 
 def config_dir() -> str:
     """The user's settings: ``HARNESS_CONFIG_DIR``, else the user's configuration directory of this platform."""
-    return os.environ.get("HARNESS_CONFIG_DIR") or _user_dir("XDG_CONFIG_HOME", ".config", "config")
+    if given := os.environ.get("HARNESS_CONFIG_DIR"):
+        return os.path.abspath(os.path.expanduser(given))
+    return _user_dir("XDG_CONFIG_HOME", ".config", "config")
 
 
 def find(context: str = "") -> Endpoint:
