@@ -15,12 +15,12 @@ from harness_core.doors.limits import Limits, is_loopback
 __all__ = ["Arrival", "Arrivals"]
 
 
-class Transport(Protocol):
-    """What is needed of a connection here."""
+class Connection(Protocol):
+    """What is needed of an open connection here."""
 
-    def abort(self) -> None: ...
+    def cut(self) -> None: ...
 
-    def get_write_buffer_size(self) -> int: ...
+    def unsent(self) -> int: ...
 
 
 class Arrival:
@@ -28,41 +28,46 @@ class Arrival:
 
     def __init__(self, source: str, arrivals: Arrivals) -> None:
         self.source = source
+        self.admitted = False
         self._arrivals = arrivals
         self._drop: Callable[[], object] = lambda: None
         self._deadline: asyncio.TimerHandle | None = None
-        self._transport: Transport | None = None
+        self._connection: Connection | None = None
 
     def shaking_hands(self, cancel: Callable[[], object]) -> None:
         """The TLS handshake runs and can be ended by ``cancel``; it has a deadline of its own."""
         self._drop = cancel
 
-    def connected(self, transport: Transport, deadline: float) -> None:
+    def connected(self, connection: Connection, deadline: float) -> None:
         """The handshake is done; a credential must come within ``deadline`` seconds."""
-        self._transport = transport
-        self._drop = transport.abort
+        self._connection = connection
+        self._drop = connection.cut
         self._deadline = asyncio.get_running_loop().call_later(deadline, self.drop)
 
     def admit(self) -> None:
         """A credential was shown: from now on other limits hold. May be called again."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        self._arrivals.admitted(self)
+        self.admitted = True
+        self._wait_no_more()
 
     def gone(self) -> None:
         """The connection ended."""
-        self.admit()
+        self._wait_no_more()
         self._arrivals.ended(self)
 
     def drop(self) -> None:
         """End the connection at once, whatever is still to be written."""
-        self.admit()
+        self._wait_no_more()
         self._drop()
 
     def unsent(self) -> int:
         """Bytes that wait for the peer to take them."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self._connection.unsent() if self._connection is not None else 0
+
+    def _wait_no_more(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._arrivals.waits_no_more(self)
 
 
 class Arrivals:
@@ -82,7 +87,7 @@ class Arrivals:
     @property
     def inside(self) -> int:
         """Connections that were admitted and are still open."""
-        return len(self._open) - len(self._waiting)
+        return sum(arrival.admitted for arrival in self._open)
 
     def enter(self, source: str) -> Arrival:
         """A new connection; makes room for it where necessary."""
@@ -98,7 +103,7 @@ class Arrivals:
         self._empty.clear()
         return arrival
 
-    def admitted(self, arrival: Arrival) -> None:
+    def waits_no_more(self, arrival: Arrival) -> None:
         self._waiting.pop(arrival, None)
 
     def ended(self, arrival: Arrival) -> None:

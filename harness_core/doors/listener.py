@@ -7,6 +7,7 @@ a bound on connections before TLS, deadlines for them, no timer that ticks, no s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -66,6 +67,9 @@ class Listener:
     def __init__(self, app: ASGIApp, context: ssl.SSLContext, sock: socket.socket, limits: Limits) -> None:
         self._context = context
         self._socket = sock
+        host, port = sock.getsockname()[:2]
+        #: host and port that are listened on
+        self.address: tuple[str, int] = (host, port)
         self._limits = limits
         self._arrivals = Arrivals(limits)
         self._state = ServerState()
@@ -88,12 +92,6 @@ class Listener:
             proxy_headers=False,
             h11_max_incomplete_event_size=limits.header_bytes,
         )
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that are listened on."""
-        host, port = self._socket.getsockname()[:2]
-        return host, port
 
     @property
     def connections(self) -> int:
@@ -165,7 +163,7 @@ class Listener:
             sock.close()
             raise
         transport.set_write_buffer_limits(high=_WRITE_BUFFER)
-        arrival.connected(transport, self._limits.greeting)
+        arrival.connected(_Connection(transport, sock), self._limits.greeting)
 
     def _tell(self, source: str, error: OSError) -> None:
         now = asyncio.get_running_loop().time()
@@ -176,6 +174,25 @@ class Listener:
         self._told[source] = now
         reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
         _log.info("a connection from %s did not get through TLS: %s", source, reason)
+
+
+class _Connection:
+    """A TLS connection that can be ended at once, also when uvicorn is closing it already."""
+
+    def __init__(self, transport: asyncio.Transport, sock: socket.socket) -> None:
+        self._transport = transport
+        self._socket = sock
+
+    def cut(self) -> None:
+        try:
+            self._transport.abort()
+        except AttributeError:
+            # a TLS transport of asyncio that was closed twice has lost its way to the socket; it notices this instead
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def unsent(self) -> int:
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
 
 class _Protocol(H11Protocol):

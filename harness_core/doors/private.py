@@ -22,8 +22,8 @@ _HINT = "remove it, or set HARNESS_STATE_DIR to a directory of your own"
 
 def private_directory(path: Path) -> Path:
     """Make ``path`` a directory of ours with mode 0700. Raises ``NotAllowed`` when it is a link or another user's."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise NotAllowed(f"cannot use {path}: it is not a directory, or a link to one", hint=_HINT) from error
