@@ -95,7 +95,9 @@ def after_death(unit: Unit, jitter: float, now: float) -> Step:
     )
     match decision:
         case restart.Retry(delay, base, words):
-            unit = unit.with_(restarts=unit.restarts + 1, delay=base, deadline=now + delay)
+            # what comes after a long good life is a start of its own, with its own duration and its own patience
+            released = None if ran_for >= unit.spec.restart.reset_after else unit.released_at
+            unit = unit.with_(restarts=unit.restarts + 1, delay=base, deadline=now + delay, released_at=released)
             return enter(unit, Phase.BACKOFF, now, Reason(failure.code, f"{failure.sentence}; {words}"))
         case restart.GiveUp(words):
             return fail(unit, Reason("gave_up", f"{failure.sentence}; {words}"), now)

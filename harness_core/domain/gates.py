@@ -39,7 +39,7 @@ def may_start(unit: Unit, units: Mapping[str, Unit]) -> Gate:
     waiting: Hold | None = None
     missing: list[str] = []
     for edge in unit.spec.edges:
-        gate = _judge(edge, units.get(f"{unit.spec.stack}/{edge.name}"))
+        gate = _judge(edge, units.get(f"{unit.spec.stack}/{edge.name}"), units)
         if isinstance(gate, Block):
             if edge.required:
                 return gate
@@ -60,7 +60,7 @@ def may_stop(unit: Unit, dependents: Iterable[Unit]) -> Gate:
     return Open()
 
 
-def _judge(edge: Edge, dep: Unit | None) -> Gate:
+def _judge(edge: Edge, dep: Unit | None, units: Mapping[str, Unit]) -> Gate:
     name = edge.name
     if dep is None:
         return Block(Reason("dependency", f"{name} is not defined", name))
@@ -75,8 +75,8 @@ def _judge(edge: Edge, dep: Unit | None) -> Gate:
     if dep.phase is Phase.FAILED:
         return Block(Reason("dependency", f"{name} failed: {dep.reason}", name))
     if dep.phase is Phase.BLOCKED:
-        return Block(Reason("dependency", f"{name} is blocked: {dep.reason}", name))
-    if dep.phase is Phase.COMPLETED and edge.condition is not Condition.COMPLETED_SUCCESSFULLY:
+        return Block(Reason("dependency", f"{name} is blocked: {_root(dep, units).reason}", name))
+    if dep.phase is Phase.COMPLETED:
         return Block(Reason("dependency", f"{name} has ended ({dep.reason})", name))
     if dep.phase is Phase.RUNNING and dep.health.status is Health.UNHEALTHY:
         return Block(Reason("dependency", f"{name} is unhealthy: {dep.reason}", name))
@@ -115,6 +115,17 @@ def _awaited(edge: Edge, dep: Unit) -> str:
     if dep.phase is Phase.RUNNING and dep.health.detail:
         return f"{words}: {dep.health.detail}"
     return words
+
+
+def _root(unit: Unit, units: Mapping[str, Unit]) -> Unit:
+    """Where a chain of blocked units begins: the one whose reason is no other unit's blockage."""
+    seen = {unit.key}
+    while True:
+        nearer = units.get(f"{unit.spec.stack}/{unit.reason.culprit}")
+        if nearer is None or nearer.phase is not Phase.BLOCKED or nearer.key in seen:
+            return unit
+        seen.add(nearer.key)
+        unit = nearer
 
 
 def _word(phase: Phase) -> str:

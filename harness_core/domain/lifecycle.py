@@ -12,17 +12,31 @@ it waits for.
 
 from __future__ import annotations
 
-from harness_core.domain.effects import Recover, Spawn, Stop
+from harness_core.domain.effects import Forget, Recover, Spawn, Stop, StopChecks, Tell
 from harness_core.domain.events import EventType
 from harness_core.domain.health import HealthState
 from harness_core.domain.news import alive, hear
-from harness_core.domain.patience import not_ready_in_time
-from harness_core.domain.states import ACTIVE, Kind, Phase, Reason, Wanted
+from harness_core.domain.patience import not_ready_in_time, recheck
+from harness_core.domain.states import ACTIVE, SETTLED, Kind, Phase, Reason, Wanted
 from harness_core.domain.steps import STOP_GUARD, Step, enter, stop, tell
-from harness_core.domain.stimuli import Taken, WantDown, WantUp
+from harness_core.domain.stimuli import Give, Taken, WantDown, WantUp
 from harness_core.domain.unit import Unit
 
-__all__ = ["Step", "block", "boot", "end", "hear", "hold", "pass_time", "release", "take", "want_down", "want_up"]
+__all__ = [
+    "Step",
+    "block",
+    "boot",
+    "end",
+    "give",
+    "hear",
+    "hold",
+    "pass_time",
+    "recheck",
+    "release",
+    "take",
+    "want_down",
+    "want_up",
+]
 
 
 # ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -30,6 +44,8 @@ __all__ = ["Step", "block", "boot", "end", "hear", "hold", "pass_time", "release
 
 def want_up(unit: Unit, wish: WantUp, now: float) -> Step:
     """The user wants it up: nothing for what is up already, a fresh start with a fresh budget for what is not."""
+    if unit.removed:
+        return unit, ()
     fingerprint = wish.fingerprints.get(unit.key, unit.fingerprint)
     unit = unit.with_(request=wish.request, fingerprint=fingerprint, ungated=wish.ungated)
     if unit.spec.kind is Kind.TASK:
@@ -41,11 +57,12 @@ def want_up(unit: Unit, wish: WantUp, now: float) -> Step:
             reason = Reason("already_done", "done before and unchanged since")
             done, effects = enter(done, Phase.COMPLETED, now, reason)
             return done, (*effects, tell(done, EventType.TASK, reason.sentence, outcome="skipped"))
-    again = wish.restart or (unit.outdated and unit.phase is Phase.RUNNING)
+    again = wish.restart or unit.outdated
     if unit.phase in ACTIVE:
         # a stop that is under way cannot be called back, so a new life follows it
         dying = unit.wanted is Wanted.DOWN and unit.stopping_since is not None
-        fresh = unit.with_(wanted=Wanted.UP, replace=unit.replace or again or dying)
+        grace = unit.grace if dying else None
+        fresh = unit.with_(wanted=Wanted.UP, replace=unit.replace or again or dying, grace=grace)
         if unit.wanted is Wanted.DOWN or again:
             fresh = fresh.with_(restarts=0, starts=(), delay=0.0, attempts=0, released_at=None)
         elif unit.ready_at is None:
@@ -72,9 +89,52 @@ def want_down(unit: Unit, wish: WantDown, now: float) -> Step:
 
 
 def take(unit: Unit, news: Taken, now: float) -> Step:
-    """Something that ran already becomes this unit's instance, with a life of its own number."""
-    unit = unit.with_(wanted=Wanted.UP, epoch=unit.epoch + 1, restarts=0, starts=(), replace=False, verdict=None)
-    return alive(unit.with_(request=news.request), news.started, now, "taken over")
+    """Something that ran already becomes this unit's instance, with a life of its own number.
+
+    A unit that has an instance, or is about to, takes over none.
+    """
+    if unit.phase in ACTIVE:
+        return unit, ()
+    unit = unit.with_(
+        wanted=Wanted.UP,
+        epoch=unit.epoch + 1,
+        restarts=0,
+        starts=(),
+        delay=0.0,
+        exit=None,
+        grace=None,
+        released_at=now,
+        running_digest=unit.spec.digest,
+        request=news.request,
+    )
+    return alive(unit, news.started, now, "taken over")
+
+
+def give(unit: Unit, wish: Give, now: float) -> Step:
+    """Give the unit up without touching what runs of it.
+
+    While it is being started or stopped there is nothing that could be left alone, and nothing changes.
+    """
+    if unit.phase in (Phase.STARTING, Phase.STOPPING):
+        return unit, ()
+    epoch = unit.epoch
+    left = unit.with_(
+        wanted=Wanted.DOWN,
+        epoch=epoch + 1,
+        started=None,
+        started_at=None,
+        ready_at=None,
+        released_at=None,
+        deadline=None,
+        replace=False,
+        verdict=None,
+        stopping_since=None,
+        health=HealthState(),
+        request=wish.request,
+    )
+    left, effects = enter(left, Phase.NOT_STARTED, now, Reason("given_up", "given up; what ran of it was left alone"))
+    told = Tell(EventType.STACK, unit.key, epoch, "given up", wish.request)
+    return left, (*effects, StopChecks(unit.key), Forget(unit.key, epoch), told)
 
 
 # ── what the gates decide ────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,16 +227,16 @@ def boot(unit: Unit, same_boot: bool, now: float) -> Step:
         released_at=None,
         starts=(),
         delay=0.0,
+        attempts=0,
         replace=False,
         verdict=None,
         stopping_since=None,
         health=HealthState(),
     )
-    if unit.wanted is Wanted.DOWN or unit.phase in (Phase.COMPLETED, Phase.FAILED):
-        down = unit.phase if unit.phase not in ACTIVE else Phase.STOPPED
-        return unit.with_(phase=down), ()
-    if unit.spec.autostart:
+    if unit.wanted is Wanted.UP and unit.spec.autostart and unit.phase is not Phase.COMPLETED:
         return enter(unit, Phase.WAITING, now, Reason("autostart", "starts because the machine was restarted"))
+    if unit.phase in SETTLED:
+        return unit, ()
     unit = unit.with_(wanted=Wanted.DOWN)
     return enter(unit, Phase.STOPPED, now, Reason("rebooted", "the machine was restarted since"))
 

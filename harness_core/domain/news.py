@@ -36,6 +36,9 @@ def hear(unit: Unit, news: News, now: float) -> Step:
         case Lost():
             if unit.phase not in (Phase.RUNNING, Phase.STARTING):
                 return unit, ()
+            if unit.phase is Phase.STARTING:
+                # should it turn out that nothing was born, this was a failed start like any other
+                unit = unit.with_(verdict=Reason("start_failed", news.reason))
             return _unknown(unit, news.reason, now)
         case Recovered():
             return _recovered(unit, news, now)
@@ -52,7 +55,7 @@ def alive(unit: Unit, started: Started, now: float, cause: str) -> Step:
     unit = unit.with_(
         started=started,
         started_at=now,
-        running_digest=unit.spec.digest,
+        verdict=None,
         health=health,
         ready_at=now if check is None else None,
         deadline=None if wait is None else now + wait,
@@ -69,7 +72,7 @@ def _not_spawned(unit: Unit, news: SpawnFailed, now: float) -> Step:
     if unit.phase is not Phase.STARTING:
         return unit, ()
     failure = Reason("start_failed", news.message)
-    if news.permanent and unit.wanted is Wanted.UP:
+    if news.permanent and unit.wanted is Wanted.UP and not unit.replace:
         return fail(unit, failure, now)
     return after_death(unit.with_(verdict=failure), news.jitter, now)
 
@@ -89,10 +92,14 @@ def _recovered(unit: Unit, news: Recovered, now: float) -> Step:
         case Running(started):
             return _found(unit, started, now)
         case Ended(exit_):
-            return exited(unit, exit_, now)
+            # what ended was born after all, whatever was feared of its start
+            return exited(unit if unit.started else unit.with_(verdict=None), exit_, now)
+        case Gone() if unit.started is None and unit.verdict:
+            return after_death(unit, 0.0, now)
         case Gone() if unit.started is None:
             # the intent was recorded and the daemon died before it was carried out
-            return enter(unit.with_(deadline=None), _resting(unit), now, Reason("not_spawned", "was never started"))
+            unit = unit.with_(deadline=None, replace=False)
+            return enter(unit, _resting(unit), now, Reason("not_spawned", "was never started"))
         case Gone():
             return exited(unit, Exit(), now)
         case Unknown(reason):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from harness_core.domain.states import ACTIVE, Health, Kind, Phase, Wanted
+from harness_core.domain.states import ACTIVE, SETTLED, Health, Kind, Phase, Wanted
 from harness_core.domain.unit import Unit
 
-__all__ = ["Goal", "Outcome", "judge"]
+__all__ = ["Goal", "Outcome", "judge", "settles_at"]
 
 #: a service without a check counts as started once it has lived this long: most of what cannot start ends at once
 SETTLE = 0.25
@@ -45,12 +45,14 @@ def settles_at(unit: Unit, goal: Goal) -> float | None:
 
 
 def _stopped(unit: Unit) -> Outcome:
-    if unit.phase not in ACTIVE:
-        return Outcome.REACHED if unit.wanted is Wanted.DOWN or unit.phase is Phase.COMPLETED else Outcome.PENDING
+    if unit.phase in SETTLED:
+        return Outcome.REACHED
     return Outcome.FAILED if unit.reason.code == "unkillable" else Outcome.PENDING
 
 
 def _reached(unit: Unit, goal: Goal, now: float) -> bool:
+    if unit.phase is Phase.COMPLETED and goal is Goal.COMPLETED:
+        return True
     if unit.replace or unit.wanted is Wanted.DOWN:
         return False
     if unit.phase is Phase.COMPLETED:
@@ -70,9 +72,7 @@ def _reached(unit: Unit, goal: Goal, now: float) -> bool:
 
 def _hopeless(unit: Unit, goal: Goal, now: float) -> bool:
     match unit.phase:
-        case Phase.FAILED | Phase.BLOCKED:
-            return True
-        case Phase.COMPLETED:
+        case Phase.FAILED | Phase.BLOCKED | Phase.COMPLETED:
             return True
         case Phase.RUNNING:
             if goal is Goal.HEALTHY and unit.health.status is Health.NONE:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness_core.domain.effects import Effect, StartChecks, StopChecks
 from harness_core.domain.events import EventType
-from harness_core.domain.health import judge
+from harness_core.domain.health import HealthState, judge
+from harness_core.domain.spec import Check
 from harness_core.domain.states import Health, Phase, Reason
 from harness_core.domain.steps import Step, tell
 from harness_core.domain.stimuli import Checked
 from harness_core.domain.unit import Unit
 
-__all__ = ["checked", "not_ready_in_time"]
+__all__ = ["checked", "not_ready_in_time", "recheck"]
 
 
 def checked(unit: Unit, news: Checked, now: float) -> Step:
@@ -31,6 +33,25 @@ def checked(unit: Unit, news: Checked, now: float) -> Step:
         return unit, (told,)
     unit = unit.with_(reason=Reason(health.status.value, health.detail))
     return _punish(unit), (told,)
+
+
+def recheck(unit: Unit, old: Check | None, now: float) -> Step:
+    """The definition has another check than the one with which the instance was started, or none, or a first one."""
+    check, status = unit.spec.check, unit.health.status
+    if check is None:
+        unit = unit.with_(
+            health=HealthState(since=now),
+            reason=Reason(),
+            deadline=None,
+            ready_at=now if unit.ready_at is None else unit.ready_at,
+        )
+    elif old is None:
+        unit = unit.with_(health=HealthState.begin(check, now), reason=Reason("not_ready", "waits for its new check"))
+    effects: tuple[Effect, ...] = (StartChecks(unit.key, unit.epoch) if check else StopChecks(unit.key),)
+    if unit.health.status is not status:
+        change = {"from": status.value, "to": unit.health.status.value}
+        effects = (tell(unit, EventType.HEALTH, "the definition of its check changed", **change), *effects)
+    return unit, effects
 
 
 def not_ready_in_time(unit: Unit, now: float) -> Step:

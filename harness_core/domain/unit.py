@@ -8,7 +8,7 @@ from typing import Any
 
 from harness_core.domain.health import HealthState
 from harness_core.domain.spec import RunWhen, UnitSpec
-from harness_core.domain.states import Endpoint, Exit, Handle, Health, Kind, Phase, Reason, Started, Wanted
+from harness_core.domain.states import ACTIVE, Endpoint, Exit, Handle, Health, Kind, Phase, Reason, Started, Wanted
 
 __all__ = ["Done", "Unit", "unit_from_json", "unit_to_json"]
 
@@ -99,8 +99,8 @@ class Unit:
 
     @property
     def outdated(self) -> bool:
-        """An instance of an older definition is running."""
-        return self.started is not None and self.running_digest not in ("", self.spec.digest)
+        """The instance that there is, or is about to be, was made from an older definition."""
+        return self.phase in ACTIVE and self.running_digest not in ("", self.spec.digest)
 
     @property
     def is_done(self) -> bool:

@@ -15,7 +15,7 @@ from typing import assert_never
 
 from harness_core.domain import gates, lifecycle
 from harness_core.domain.definition import StackDefinition
-from harness_core.domain.effects import Effect, Forget, StartChecks, StopChecks, Tell
+from harness_core.domain.effects import Effect, Forget, Tell
 from harness_core.domain.events import EventType
 from harness_core.domain.lifecycle import Step
 from harness_core.domain.states import ACTIVE, Phase, Wanted
@@ -101,6 +101,8 @@ class _Turn:
         self.effects: list[Effect] = []
         #: keys to judge again, in the order in which they were touched
         self.dirty: dict[str, None] = {}
+        #: units came, went or have other edges, so that ``dependents`` must be made anew in the end
+        self.rewired = False
 
     def step(self, key: str, move: Callable[[Unit], Step]) -> None:
         unit = self.units.get(key)
@@ -110,14 +112,17 @@ class _Turn:
         self.effects += effects
         if after is not unit:
             self.units[key] = after
-            self._touch(key)
+            self._touch(key, unit, after)
 
-    def _touch(self, key: str) -> None:
+    def _touch(self, key: str, before: Unit, after: Unit) -> None:
+        """Have the unit judged again, and its neighbours where the change is one that their gates look at."""
         self.dirty[key] = None
-        self.dirty.update(dict.fromkeys(self.world.dependents.get(key, ())))
-        unit = self.units.get(key)
-        if unit is not None:
-            self.dirty.update((f"{unit.spec.stack}/{edge.name}", None) for edge in unit.spec.edges)
+        moved = before.phase is not after.phase or before.wanted is not after.wanted or before.replace != after.replace
+        told = before.reason != after.reason and after.phase is not Phase.WAITING
+        if moved or told or before.health.status is not after.health.status:
+            self.dirty.update(dict.fromkeys(self.world.dependents.get(key, ())))
+        if moved:
+            self.dirty.update((f"{after.spec.stack}/{edge.name}", None) for edge in after.spec.edges)
 
     # ── gates ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -129,7 +134,8 @@ class _Turn:
             unit = self.units.get(key)
             if unit is not None:
                 self._judge(key, unit)
-        return replace(self.world, units=self.units), tuple(self.effects)
+        dependents = dependents_of(self.units.values()) if self.rewired else self.world.dependents
+        return replace(self.world, units=self.units, dependents=dependents), tuple(self.effects)
 
     def _judge(self, key: str, unit: Unit) -> None:
         match unit.phase:
@@ -158,7 +164,7 @@ class _Turn:
     def _judge_run(self, key: str, unit: Unit) -> None:
         if not (unit.wanted is Wanted.DOWN or unit.replace or unit.verdict):
             return
-        dependents = [self.units[k] for k in self.world.dependents.get(key, ()) if k in self.units]
+        dependents = (self.units[k] for k in self.world.dependents.get(key, ()) if k in self.units)
         match gates.may_stop(unit, dependents):
             case gates.Hold(reason):
                 self.step(key, lambda unit: lifecycle.hold(unit, reason, self.now))
@@ -207,11 +213,11 @@ class _Turn:
         if new == old:
             return
         self.units[key] = new
-        self._touch(key)
+        self._touch(key, old, new)
         if differing := changes(old.spec, new.spec):
             self._told(key, f"changed: {', '.join(differing)}", wish, changes=differing)
         if new.phase is Phase.RUNNING and old.spec.check != new.spec.check:
-            self.effects.append(StartChecks(key, new.epoch) if new.spec.check else StopChecks(key))
+            self.step(key, lambda unit: lifecycle.recheck(unit, old.spec.check, self.now))
 
     def _remove(self, key: str, wish: Apply) -> None:
         down = WantDown((key,), wish.request, "no longer in the stack file")
@@ -223,32 +229,20 @@ class _Turn:
 
     def give(self, wish: Give) -> None:
         """Give up a unit without touching what runs; for a stack's name, its record once all of it is down."""
-        unit = self.units.get(wish.key)
-        if unit is not None:
-            left = unit.with_(
-                wanted=Wanted.DOWN,
-                phase=Phase.NOT_STARTED,
-                epoch=unit.epoch + 1,
-                started=None,
-                deadline=None,
-                replace=False,
-                verdict=None,
-            )
-            self.units[wish.key] = left
-            self._touch(wish.key)
-            self.effects += [StopChecks(wish.key), Forget(wish.key, unit.epoch)]
-            self.effects.append(Tell(EventType.STACK, wish.key, unit.epoch, "given up", wish.request))
+        if wish.key in self.units:
+            self.step(wish.key, lambda unit: lifecycle.give(unit, wish, self.now))
         elif wish.key in self.world.stacks and not any(u.phase in ACTIVE for u in self.world.of_stack(wish.key)):
             stacks = {name: stack for name, stack in self.world.stacks.items() if name != wish.key}
             for unit in self.world.of_stack(wish.key):
                 self._drop(unit.key, unit)
-            self.world = replace(self.world, stacks=stacks, dependents=dependents_of(self.units.values()))
+            self.world = replace(self.world, stacks=stacks)
             self.effects.append(Tell(EventType.STACK, wish.key, 0, "forgotten", wish.request))
 
     def _drop(self, key: str, unit: Unit) -> None:
         del self.units[key]
         self.effects.append(Forget(key, unit.epoch))
-        self.world = replace(self.world, dependents=dependents_of(self.units.values()))
+        self.dirty.update(dict.fromkeys(self.world.dependents.get(key, ())))
+        self.rewired = True
 
 
 def dependents_of(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:

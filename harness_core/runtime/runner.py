@@ -137,7 +137,7 @@ class Runner:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; it may have started all the same
             log.warning("the start of %s ended without an answer: %r", key, error)
-            self._post(LostNews(key, epoch, f"its start gave no answer ({_words(error)}); looking for it"))
+            self._post(LostNews(key, epoch, f"its start gave no answer ({_words(error)})"))
         else:
             self._post(Spawned(key, epoch, started, dict(spec.ports)))
 
@@ -154,7 +154,7 @@ class Runner:
             self._post(LostNews(unit.key, epoch, str(lost)))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # a plugin may raise anything, SystemExit included
             log.warning("watching %s broke", unit.key, exc_info=error)
             self._post(LostNews(unit.key, epoch, f"watching it broke: {_words(error)}"))
         else:
@@ -210,7 +210,7 @@ class Runner:
             return StopReport(None, leftovers=(f"no answer within {grace + STOP_DEADLINE:g} s",))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # as above; a stop that broke has proven nothing
             log.warning("stopping %s broke", unit.key, exc_info=error)
             return StopReport(None, leftovers=(_words(error),))
 
@@ -250,7 +250,7 @@ class Runner:
                 recovery = Unknown(f"no answer within {RECOVER_DEADLINE:g} s")
             except asyncio.CancelledError:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # as above
                 log.warning("looking for %s broke", unit.key, exc_info=error)
                 recovery = Unknown(f"looking for it broke: {_words(error)}")
         if isinstance(recovery, Running):

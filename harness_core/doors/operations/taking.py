@@ -12,7 +12,7 @@ from harness_core.domain import select, views
 from harness_core.domain.errors import Conflict, UsageError
 from harness_core.domain.executor import ExecRequest, ExecSession, Executor, Marker
 from harness_core.domain.protocol import Adopt, Done, Exec, ExecResult, Name
-from harness_core.domain.states import ACTIVE
+from harness_core.domain.states import ACTIVE, Phase
 from harness_core.domain.stimuli import Give, Taken
 from harness_core.domain.unit import Unit
 from harness_core.doors.table import Caller, Stream, Table
@@ -54,6 +54,8 @@ class _Taking:
 
     async def forget(self, request: Name, caller: Caller) -> Done:
         unit, _executor = self._unit(request)
+        if unit.phase in (Phase.STARTING, Phase.STOPPING):
+            raise Conflict(f"cannot give up {unit.spec.name}: it is {views.word(unit)}", hint="wait until that is over")
         who = f" (pid {unit.started.pid} goes on)" if unit.started and unit.started.pid else ""
         await self._manager.engine.submit(Give(unit.key, caller.request))
         return {"ok": True, "message": f"{unit.spec.name} is given up{who}"}
