@@ -138,6 +138,8 @@ class _Turn:
         return replace(self.world, units=self.units, dependents=dependents), tuple(self.effects)
 
     def _judge(self, key: str, unit: Unit) -> None:
+        # first, so that what is restarted with it is on its way down before its own stop is judged
+        self._follow_restart(key, unit)
         match unit.phase:
             case Phase.WAITING | Phase.BLOCKED if unit.wanted is Wanted.UP:
                 self._judge_start(key, unit)
@@ -147,7 +149,6 @@ class _Turn:
                 self._drop(key, unit)
             case _:
                 pass
-        self._follow_restart(key)
 
     def _judge_start(self, key: str, unit: Unit) -> None:
         gate = gates.may_start(unit, self.units)
@@ -171,10 +172,10 @@ class _Turn:
             case _:
                 self.step(key, lambda unit: lifecycle.end(unit, self.now))
 
-    def _follow_restart(self, key: str) -> None:
+    def _follow_restart(self, key: str, unit: Unit) -> None:
         """Restart what asked to be restarted with this unit: when it is about to be, or has ended by itself."""
-        unit, before = self.units.get(key), self.world.units.get(key)
-        if unit is None or before is None or unit.wanted is Wanted.DOWN:
+        before = self.world.units.get(key)
+        if before is None or unit.wanted is Wanted.DOWN:
             return
         died = before.phase is Phase.RUNNING and unit.phase in (Phase.STOPPING, Phase.BACKOFF, Phase.STARTING)
         if not (unit.replace or died):
