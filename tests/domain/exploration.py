@@ -41,11 +41,14 @@ __all__ = ["LIMIT", "SPECS", "Found", "explore"]
 #: more states than this mean that the abstraction of time or epochs is broken
 LIMIT = 60_000
 
+#: one bad answer after a good one makes it ill
+FRAIL = CHECK.model_copy(update={"retries": 1})
+
 #: what kind of unit, and the neighbour that stands beside it
 SPECS: dict[str, tuple[UnitSpec, Unit | None]] = {
     "service": (service("a", restart=RestartSpec(burst=2)), None),
-    "service with a check": (service("a", check=CHECK, start_timeout=5.0, restart=RestartSpec(burst=1)), None),
-    "restarted when ill": (service("a", check=CHECK, restart=RestartSpec(on_unhealthy=True, burst=1)), None),
+    "service with a check": (service("a", check=FRAIL, start_timeout=5.0, restart=RestartSpec(burst=1)), None),
+    "restarted when ill": (service("a", check=FRAIL, restart=RestartSpec(on_unhealthy=True, burst=1)), None),
     "never restarted": (service("a", restart=RestartSpec(policy=RestartPolicy.NO)), None),
     "always restarted": (service("a", restart=RestartSpec(policy=RestartPolicy.ALWAYS, burst=0)), None),
     "autostart": (service("a", autostart=True, restart=RestartSpec(burst=1)), None),
@@ -272,7 +275,7 @@ def normal(state: State, now: float) -> str:
         starts=(0.0,) * min(unit.spec.restart.burst, sum(now - s < unit.spec.restart.window for s in unit.starts)),
         delay=0.0,
         restarts=0,
-        health=HealthState(status=unit.health.status),
+        health=HealthState(status=unit.health.status, proven=unit.health.proven),
         exit=None if unit.exit is None else replace(unit.exit, at=None),
         verdict=Reason(unit.verdict.code) if unit.verdict else None,
         stopping_since=None if unit.stopping_since is None else 0.0,
