@@ -118,8 +118,11 @@ class _Turn:
         """Have the unit judged again, and its neighbours where the change is one that their gates look at."""
         self.dirty[key] = None
         moved = before.phase is not after.phase or before.wanted is not after.wanted or before.replace != after.replace
-        told = before.reason != after.reason and after.phase is not Phase.WAITING
-        if moved or told or before.health.status is not after.health.status:
+        ill = before.health.detail != after.health.detail and not after.ready
+        told = before.reason != after.reason and (
+            after.phase is not Phase.WAITING or before.reason.culprit != after.reason.culprit
+        )
+        if moved or told or ill or before.health.status is not after.health.status:
             self.dirty.update(dict.fromkeys(self.world.dependents.get(key, ())))
         if moved:
             self.dirty.update((f"{after.spec.stack}/{edge.name}", None) for edge in after.spec.edges)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from harness_core.domain import gates
 from harness_core.domain.effects import Effect, Recover, Spawn, Stop
@@ -36,7 +37,7 @@ from harness_core.domain.unit import Unit, unit_to_json
 from harness_core.domain.world import World, dependents_of, handle
 from tests.domain.build import CHECK, edge, service, started, task
 
-__all__ = ["LIMIT", "SPECS", "Found", "explore"]
+__all__ = ["LIMIT", "SPECS", "Found", "explore", "explored"]
 
 #: more states than this mean that the abstraction of time or epochs is broken
 LIMIT = 60_000
@@ -117,6 +118,12 @@ def explore(spec: UnitSpec, neighbour: Unit | None = None) -> Found:
                 assert len(seen) < LIMIT, f"the states do not close: {story}"
                 queue.append((result, at, story))
     return Found(len(seen), frozenset(to for _, _, to in edges), frozenset(edges))
+
+
+@cache
+def explored(name: str) -> Found:
+    """The exploration of one of ``SPECS``, made once for all tests."""
+    return explore(*SPECS[name])
 
 
 # ── what can happen ──────────────────────────────────────────────────────────────────────────────────────────────────

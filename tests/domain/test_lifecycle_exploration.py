@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import pytest
 
@@ -12,12 +11,7 @@ from harness_core.domain.effects import Recover, Spawn, Stop
 from harness_core.domain.spec import RestartPolicy
 from harness_core.domain.states import Kind, Phase, Reason, Wanted
 from harness_core.domain.unit import Unit
-from tests.domain.exploration import SPECS, Found, explore
-
-
-@cache
-def explored(name: str) -> Found:
-    return explore(*SPECS[name])
+from tests.domain.exploration import SPECS, explore, explored
 
 
 @pytest.mark.parametrize("name", SPECS)
