@@ -80,6 +80,7 @@ class Manager:
                 raise
             except BaseException:
                 log.exception("the executor for %s did not close in order", kind)
+        await self.logs.close()
 
     @property
     def world(self) -> World:

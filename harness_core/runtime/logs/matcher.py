@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import struct
 import sys
@@ -97,7 +98,7 @@ class Matcher:
         if helper is None or helper.returncode is not None:
             helper = self._helper = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-I", "-S", str(_HELPER)),
+                *("-I", "-S", str(_HELPER), str(math.ceil(self._deadline) + 1)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,

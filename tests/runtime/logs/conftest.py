@@ -10,7 +10,8 @@ import pytest
 
 from harness_core.runtime.keeper.segments import EPOCH, RECORD, TIME, index_path, segment_name
 from harness_core.runtime.logs import LogStore
-from harness_core.runtime.logs.follow import Follower, Frame
+from harness_core.runtime.logs.follow import Follower
+from harness_core.runtime.logs.frames import Frame
 from harness_core.runtime.logs.writer import SegmentWriter
 
 KEY = "shop/api"

@@ -328,3 +328,14 @@ async def test_a_stuck_consumer_holds_little_and_misses_nothing(logs: LogStore, 
         taken.append((await anext(frames)).payload)
     await frames.aclose()
     assert b"".join(taken) == b"first\n" + data
+
+
+async def test_an_unfinished_line_beside_another_stream_that_goes_on(logs: LogStore, writer: Writers) -> None:
+    asking, busy = writer("shop/asking"), writer("shop/busy")
+    async with Listener(follower(logs, "shop/asking", "shop/busy")) as listener:
+        began = time.monotonic()
+        asking.append(b"Password: ")
+        busy.append(b"a line\n")
+        await listener.until(lambda it: it.text("shop/asking") == b"Password: ")
+    # well before the slow look that would find it in any case
+    assert time.monotonic() - began < 0.9

@@ -4,13 +4,16 @@ import asyncio
 import os
 import random
 import signal
+import struct
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from harness_core.runtime.logs.matcher import Matcher, PatternError, compile_pattern
+from harness_core.runtime.logs.matcher import _HELPER, Matcher, PatternError, compile_pattern
 
 
 @pytest.fixture
@@ -95,6 +98,19 @@ async def test_a_helper_that_was_killed_is_replaced(matcher: Matcher) -> None:
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
     assert await matcher.search("a+", [b"a"]) == [0]
+
+
+def test_a_helper_whose_daemon_died_does_not_search_for_ever() -> None:
+    pattern, line = b"(a+)+$", b"a" * 60 + b"!"
+    body = struct.pack("<I", len(pattern)) + pattern + struct.pack("<II", 1, len(line)) + line
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", _HELPER, "1"],
+        input=struct.pack("<I", len(body)) + body,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == -signal.SIGALRM
 
 
 async def test_idle_it_leaves() -> None:
