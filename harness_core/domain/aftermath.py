@@ -17,19 +17,17 @@ __all__ = ["after_death", "exited", "fail", "stop_ended"]
 
 
 def exited(unit: Unit, exit_: Exit, now: float) -> Step:
-    if unit.phase is Phase.STOPPING:
-        return unit.with_(exit=exit_), ()
-    if unit.phase not in (Phase.RUNNING, Phase.UNKNOWN):
+    if unit.phase not in (Phase.RUNNING, Phase.UNKNOWN, Phase.STOPPING):
         return unit, ()
-    ran = None if unit.started_at is None else round(now - unit.started_at, 3)
+    # an end that an earlier daemon saw already is not told twice
+    told = () if unit.exit is not None else (_told(unit, exit_, str(exit_), now),)
     unit = unit.with_(exit=exit_)
-    told = tell(
-        unit, EventType.EXITED, str(exit_), code=exit_.code, signal=exit_.signal, oom=exit_.oom, uptime_seconds=ran
-    )
+    if unit.phase is Phase.STOPPING:
+        return unit, told
     # what the instance left behind gets the full grace to end by itself, unless the user is in a hurry
     grace = unit.spec.stop.timeout if unit.grace is None else unit.grace
     unit, effects = stop(unit, grace, Reason("ended", f"{exit_}; making sure that nothing of it is left"), now)
-    return unit, (told, *effects)
+    return unit, (*told, *effects)
 
 
 def stop_ended(unit: Unit, news: StopEnded, now: float) -> Step:
@@ -43,24 +41,20 @@ def stop_ended(unit: Unit, news: StopEnded, now: float) -> Step:
     exit_ = unit.exit or report.exit or Exit()
     told: tuple[Effect, ...] = ()
     if unit.exit is None:
-        ran = None if unit.started_at is None else round(now - unit.started_at, 3)
-        told = (
-            tell(
-                unit,
-                EventType.EXITED,
-                f"{exit_}{', killed after the grace period' if report.forced else ''}",
-                code=exit_.code,
-                signal=exit_.signal,
-                oom=exit_.oom,
-                uptime_seconds=ran,
-            ),
-        )
+        how = f"{exit_}{', killed after the grace period' if report.forced else ''}"
+        told = (_told(unit, exit_, how, now),)
     unit = unit.with_(exit=exit_)
     if unit.spec.kind is Kind.TASK and exit_.success and not (unit.verdict or unit.replace):
         unit, effects = _task_done(unit, news, now)
     else:
         unit, effects = after_death(unit, news.jitter, now)
     return unit, (*told, *effects)
+
+
+def _told(unit: Unit, exit_: Exit, cause: str, now: float) -> Effect:
+    ran = None if unit.started_at is None else round(now - unit.started_at, 3)
+    facts = {"code": exit_.code, "signal": exit_.signal, "oom": exit_.oom, "uptime_seconds": ran}
+    return tell(unit, EventType.EXITED, cause, **facts)
 
 
 def _task_done(unit: Unit, news: StopEnded, now: float) -> Step:

@@ -82,6 +82,7 @@ def test_a_service_that_fails_shows_its_exit_and_its_own_last_lines(harness: Har
           bad:
             target: {type: process, shell: "for i in 1 2 3; do echo line $i; done; echo broken >&2; exit 7"}
             restart: no
+            health_check: {file: never-there}
           needs: {target: {type: process, shell: "exec sleep 1000"}, dependencies: [bad]}
         """,
     )
@@ -101,7 +102,7 @@ def test_rollback_puts_the_old_definition_back(harness: Harness) -> None:
     )
     ran = harness.run("start", "--rollback")
     assert ran.code == 1
-    assert "rolled back" in ran.err + ran.out
+    assert "put back" in ran.err + ran.out
     rows = harness.rows()
     assert rows["a"]["state"] == "ready"
     assert "a 1" in harness.ok("logs", "a", "-n", "1").out
@@ -110,10 +111,10 @@ def test_rollback_puts_the_old_definition_back(harness: Harness) -> None:
 def test_two_stacks_and_two_checkouts_live_side_by_side(harness: Harness) -> None:
     for folder in ("one", "two"):
         harness.write(f"{folder}/harness.yaml", TWO.format(a=folder))
-    harness.write("other.yaml", "name: other\nservices: {a: {target: {type: process, shell: 'exec sleep 1000'}}}\n")
+    harness.write("third/other.yaml", "name: other\nservices: {a: {target: {type: process, shell: 'exec sleep 1000'}}}\n")
     harness.ok("start", cwd=harness.folder / "one")
     harness.ok("start", cwd=harness.folder / "two")
-    harness.ok("start", "other.yaml")
+    harness.ok("start", "third/other.yaml")
     status = harness.ok("status", "-o", "json").json
     assert len({row["pid"] for row in status["services"]}) == 5
     assert len(status["stacks"]) == 3
