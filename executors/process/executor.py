@@ -13,7 +13,7 @@ from typing import Any
 from executors.process.command import Command, command_of
 from executors.process.diagnose import explain, find_program
 from executors.process.growth import Growth
-from executors.process.handle import ProcessHandle
+from executors.process.handle import ProcessHandle, endpoints_of
 from executors.process.inspection import inspect_tree
 from executors.process.lives import Life, Lives, exit_from_facts, exit_from_status, handle_of
 from executors.process.options import ProcessOptions
@@ -37,7 +37,7 @@ from harness_core.domain.executor import (
     Unknown,
 )
 from harness_core.domain.spec import LogsSpec
-from harness_core.domain.states import Endpoint, Exit, Handle, Started
+from harness_core.domain.states import Exit, Handle, Started
 from harness_core.runtime.exec_session import LocalExec
 from harness_core.runtime.finding import find_process
 from harness_core.runtime.keeper.client import KeeperClient, KeeperLost, KeeperRefused
@@ -94,11 +94,14 @@ class ProcessExecutor:
         command = command_of(spec.options, spec.base_dir, spec.env)
         program = await asyncio.to_thread(find_program, command)
         request = self._request(spec, command, program)
-        if spec.marker.key in self._former:
-            await self._clear_former(spec.marker)
+        try:
+            if spec.marker.key in self._former:
+                await self._clear_former(spec.marker)
+        except KeeperLost as error:
+            raise StartFailed(f"cannot start {spec.marker.key}: {error}") from None
         report = await self._spawn(spec.marker, request, command, program)
         self._former.add(spec.marker.key)
-        return self._started(spec, self._hold(spec.marker, report).handle)
+        return self._hold(spec.marker, report).handle.to_started()
 
     async def recover(self, marker: Marker, handle: Handle | None) -> Recovery:
         try:
@@ -115,7 +118,7 @@ class ProcessExecutor:
             self._former.add(marker.key)
             if report["exit"] is None:
                 life = self._hold(marker, report)
-                return Running(Started(life.handle.to_handle(), pid=life.handle.identity.pid))
+                return Running(life.handle.to_started())
             seen = self._lives.get(marker)
             self._lives.ended(report)
             return Ended(seen.exit.result() if seen is not None else exit_from_facts(report["exit"]))
@@ -183,9 +186,9 @@ class ProcessExecutor:
 
     async def adopt(self, spec: StartSpec, what: Mapping[str, Any]) -> Started:
         identity = await asyncio.to_thread(find_process, what)
-        handle = ProcessHandle(identity, adopted=True)
+        handle = ProcessHandle(identity, adopted=True, endpoints=endpoints_of(spec.ports, spec.schemes))
         self._watch_adopted(spec.marker, handle)
-        return self._started(spec, handle)
+        return handle.to_started()
 
     async def forget(self, marker: Marker, handle: Handle | None) -> None:
         watcher = self._watchers.pop(marker, None)
@@ -194,11 +197,14 @@ class ProcessExecutor:
         self._lives.drop(marker)
         if handle is not None and ProcessHandle.of(handle).adopted:
             return
-        reports = (await self._link.request("list", key=marker.key))["instances"]
-        if all(report["epoch"] <= marker.epoch for report in reports):
-            self._growth.unwatch(marker.key)
-            self._former.discard(marker.key)
-            await self._link.request("forget", key=marker.key)
+        try:
+            reports = (await self._link.request("list", key=marker.key))["instances"]
+            if all(report["epoch"] <= marker.epoch for report in reports):
+                self._growth.unwatch(marker.key)
+                self._former.discard(marker.key)
+                await self._link.request("forget", key=marker.key)
+        except KeeperLost as error:
+            raise Lost(f"cannot forget {marker.key} yet: {error}") from None
 
     # starting
 
@@ -215,6 +221,7 @@ class ProcessExecutor:
             "umask": command.umask,
             "limits": spec.limits.model_dump(exclude_none=True),
             "logs": self._logs(spec.marker.key, spec.logs),
+            "endpoints": endpoints_of(spec.ports, spec.schemes),
             **credentials_of(spec.user),
         }
 
@@ -277,8 +284,7 @@ class ProcessExecutor:
 
     def _adoption(self, marker: Marker, known: ProcessHandle) -> dict[str, Any]:
         """The request by which the keeper takes on a living instance of which it has no record."""
-        defaults = LogsSpec()
-        logs = known.logs or self._logs(marker.key, defaults)
+        logs = known.logs or self._logs(marker.key, LogsSpec())
         return {
             "key": marker.key,
             "epoch": marker.epoch,
@@ -287,12 +293,13 @@ class ProcessExecutor:
             "start": known.identity.start,
             "cgroups": list(known.cgroups),
             "logs": dict(logs),
+            "endpoints": dict(known.endpoints),
         }
 
     def _recover_adopted(self, marker: Marker, known: ProcessHandle) -> Recovery:
         if known.identity.alive():
             self._watch_adopted(marker, known)
-            return Running(Started(known.to_handle(), pid=known.identity.pid))
+            return Running(known.to_started())
         return Ended(exit_from_status(known.identity.exit_status()))
 
     def _hold(self, marker: Marker, report: dict[str, Any]) -> Life:
@@ -362,12 +369,6 @@ class ProcessExecutor:
 
     def _marker(self, marker: Marker) -> str:
         return f"{self._context.instance}:{marker}"
-
-    def _started(self, spec: StartSpec, handle: ProcessHandle) -> Started:
-        endpoints = {
-            name: Endpoint("127.0.0.1", port, spec.schemes.get(name, "http")) for name, port in spec.ports.items()
-        }
-        return Started(handle.to_handle(), pid=handle.identity.pid, endpoints=endpoints)
 
 
 async def _see_end(life: Life) -> None:

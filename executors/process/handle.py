@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness_core.domain.states import Handle
+from harness_core.domain.states import Endpoint, Handle, Started
 from harness_core.runtime.processes import ProcessIdentity
 
-__all__ = ["KIND", "ProcessHandle"]
+__all__ = ["KIND", "ProcessHandle", "endpoints_of"]
 
 KIND = "process"
 
@@ -25,6 +25,8 @@ class ProcessHandle:
     notes: tuple[str, ...] = ()
     #: how its output is kept, as the keeper was told
     logs: Mapping[str, object] = field(default_factory=dict)
+    #: by port name: host, port, scheme
+    endpoints: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, handle: Handle) -> ProcessHandle:
@@ -38,6 +40,7 @@ class ProcessHandle:
                 _strings(handle.data.get("cgroups", ())),
                 _strings(handle.data.get("notes", ())),
                 _object(handle.data.get("logs", {})),
+                _object(handle.data.get("endpoints", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"a damaged handle: {error}") from None
@@ -49,8 +52,22 @@ class ProcessHandle:
             "cgroups": list(self.cgroups),
             "notes": list(self.notes),
             "logs": dict(self.logs),
+            "endpoints": dict(self.endpoints),
         }
         return Handle(KIND, data)
+
+    def to_started(self) -> Started:
+        """A living instance, as the world is told of it."""
+        endpoints = {}
+        for name, value in self.endpoints.items():
+            host, port, scheme = _strings(value)
+            endpoints[name] = Endpoint(host, int(port), scheme)
+        return Started(self.to_handle(), pid=self.identity.pid, endpoints=endpoints)
+
+
+def endpoints_of(ports: Mapping[str, int], schemes: Mapping[str, str]) -> dict[str, object]:
+    """Where a process of this machine is reached, as a handle keeps it."""
+    return {name: ["127.0.0.1", port, schemes.get(name, "http")] for name, port in ports.items()}
 
 
 def _object(value: object) -> Mapping[str, object]:

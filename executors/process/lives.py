@@ -46,6 +46,7 @@ def handle_of(report: Mapping[str, Any]) -> ProcessHandle:
         cgroups=tuple(report.get("cgroups", ())),
         notes=tuple(report.get("notes", ())),
         logs=report.get("logs", {}),
+        endpoints=report.get("endpoints", {}),
     )
 
 

@@ -53,7 +53,7 @@ class Instance:
 
     def report(self) -> dict[str, Any]:
         """What clients are told of it."""
-        names = ("key", "epoch", "pid", "start", "boot_id", "cgroups", "notes", "spawned_at", "logs")
+        names = ("key", "epoch", "pid", "start", "boot_id", "cgroups", "notes", "spawned_at", "logs", "endpoints")
         known = {name: self.record.facts[name] for name in names if name in self.record.facts}
         return {**known, "exit": self.exit, "child": self.popen is not None}
 

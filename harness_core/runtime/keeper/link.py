@@ -115,6 +115,7 @@ class KeeperLink:
                 await self._watch(client)
             except (KeeperLost, KeeperRefused) as error:
                 self.trouble = str(error)
+                await asyncio.sleep(pause)
             finally:
                 self._ready.clear()
                 without_since = loop.time()

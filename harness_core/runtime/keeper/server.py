@@ -136,10 +136,6 @@ class Keeper:
 
     def _forget(self, client: Connection, request: dict[str, Any]) -> dict[str, Any]:
         key = str(request["key"])
-        service = self._services.services.get(key)
-        for life in service.lives.values() if service is not None else ():
-            if life.pidfd >= 0:
-                self._unregister(life.pidfd)
         self._services.forget(key)
         client.watches.pop(key, None)
         return {}
@@ -152,8 +148,6 @@ class Keeper:
     # what clients are told
 
     def _exited(self, life: Instance, ends: dict[str, int]) -> None:
-        if life.pidfd >= 0:
-            self._unregister(life.pidfd)
         for client in list(self._clients):
             client.send({"event": "exit", "instance": life.report(), "ends": ends})
             self._settle(client)
@@ -198,7 +192,13 @@ class Keeper:
             self._poll.unregister(fd)
 
     def _watch_pidfd(self, life: Instance) -> None:
-        self._register(life.pidfd, lambda _mask: self._services.ended_unowned(life))
+        fd = life.pidfd
+
+        def ended(_mask: int) -> None:
+            self._unregister(fd)
+            self._services.ended_unowned(life)
+
+        self._register(fd, ended)
 
     def _accept(self) -> None:
         try:

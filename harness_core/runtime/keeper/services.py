@@ -25,11 +25,13 @@ _FD_RESERVE = 64
 class Service:
     """A key: its two streams, shared by all its lives, and the lives."""
 
-    __slots__ = ("lives", "streams")
+    __slots__ = ("forgotten", "lives", "streams")
 
     def __init__(self) -> None:
         self.streams: tuple[Stream, ...] = ()
         self.lives: dict[int, Instance] = {}
+        #: nobody asks for it any more, but its output must go on flowing as long as it lives
+        self.forgotten = False
 
     def alive(self) -> Instance | None:
         return next((life for life in self.lives.values() if life.exit is None), None)
@@ -73,13 +75,15 @@ class Services:
     def recover(self) -> None:
         """Take back what a former keeper left. One unreadable record does not keep the others back."""
         for record in self._records.read_all():
-            if KEY.fullmatch(str(record.facts["key"])):
-                self._take(record)
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                if KEY.fullmatch(record.facts["key"]):
+                    self._take(record)
 
     def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start a life, or report the one of that key and epoch, which was started before."""
         key, epoch = _identity(request)
         service = self.services.get(key) or Service()
+        service.forgotten = False
         if epoch in service.lives:
             return service.lives[epoch].report()
         alive = service.alive()
@@ -87,7 +91,7 @@ class Services:
             raise Refused(f"cannot start {key}: its life {alive.epoch} runs as pid {alive.pid}", code="alive")
         try:
             self._open_streams(key, service, request["logs"])
-            record = self._create_record(key, epoch, request["marker"], request["logs"])
+            record = self._create_record(key, epoch, request)
         except OSError as error:
             raise Refused(
                 f"cannot keep the state of {key}: {error.strerror}", code="state", errno=error.errno
@@ -109,7 +113,7 @@ class Services:
         service = self.services.get(key)
         if service is not None and epoch in service.lives:
             return service.lives[epoch].report()
-        record = self._create_record(key, epoch, request["marker"], request["logs"])
+        record = self._create_record(key, epoch, request)
         record.add({"pid": int(request["pid"]), "start": int(request["start"]), "cgroups": request["cgroups"]})
         life = self._take(record)
         assert life is not None, "a record with a pid makes an instance"
@@ -137,12 +141,17 @@ class Services:
         self._end(life, life.seen_through_pidfd())
 
     def forget(self, key: str) -> None:
-        """Let go of a service and of what is known of it, without touching what runs."""
-        service = self.services.pop(key, None)
+        """Let go of a service and of what is known of it; one that lives is let go of when it ends."""
+        service = self.services.get(key)
         if service is None:
             return
+        alive = service.alive()
+        if alive is not None:
+            service.forgotten = True
+            alive.record.add({"forgotten": True})
+            return
+        del self.services[key]
         for life in service.lives.values():
-            self._children.pop(life.pid, None)
             life.close()
             limits.remove(life.record.facts.get("cgroups", []))
         for stream in service.streams:
@@ -173,8 +182,9 @@ class Services:
             for fd in fds:
                 os.close(fd)
 
-    def _create_record(self, key: str, epoch: int, marker: str, logs: dict[str, Any]) -> Record:
-        facts = {"key": key, "epoch": epoch, "marker": marker, "boot_id": self._boot_id, "logs": logs}
+    def _create_record(self, key: str, epoch: int, request: dict[str, Any]) -> Record:
+        facts = {"key": key, "epoch": epoch, "marker": request["marker"], "boot_id": self._boot_id}
+        facts |= {"logs": request["logs"], "endpoints": request.get("endpoints", {})}  # kept for the daemon, as given
         return Record.create(self._records.path(key, epoch), facts)
 
     def _take(self, record: Record) -> Instance | None:
@@ -183,6 +193,7 @@ class Services:
             return None
         service = self.services.setdefault(life.key, Service())
         service.lives[life.epoch] = life
+        service.forgotten = bool(record.facts.get("forgotten"))
         # the log's folder may be out of reach for now; the life is still ours to watch
         with contextlib.suppress(OSError):
             self._open_streams(life.key, service, record.facts["logs"])
@@ -214,6 +225,8 @@ class Services:
                 self._mover.changed.add(stream)
         life.end(status)
         self._on_exit(life, service.ends())
+        if service.forgotten:
+            self.forget(life.key)
 
     def _forget_old(self, key: str, service: Service) -> None:
         self._records.prune(key)
