@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import time
 from typing import Any
@@ -139,12 +140,12 @@ def spawn(
 
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, nofile)
-    stat = read_stat(popen.pid)
-    assert stat is not None, "an unreaped child has a stat"
+    born = read_stat(popen.pid)
+    assert born is not None, "an unreaped child has a stat"
     record.add(
         {
             "pid": popen.pid,
-            "start": stat.start,
+            "start": born.start,
             "spawned_at": time.time(),
             "cgroups": launch.cgroups,
             "notes": launch.notes,
@@ -154,7 +155,7 @@ def spawn(
 
 
 def _popen(request: dict[str, Any], launch: limits.Launch, outputs: tuple[int, int]) -> subprocess.Popen[bytes]:
-    stdin = os.open(request.get("stdin") or os.devnull, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    stdin = _open_stdin(request.get("stdin") or os.devnull)
     try:
         for low, entry in zip(_LOW, launch.entries, strict=False):
             os.dup2(entry, low, inheritable=True)
@@ -179,6 +180,14 @@ def _popen(request: dict[str, Any], launch: limits.Launch, outputs: tuple[int, i
         )
     finally:
         os.close(stdin)
+
+
+def _open_stdin(path: str) -> int:
+    # the keeper must not wait for whoever writes to a FIFO; the service does, for as long as it lives
+    fifo = stat.S_ISFIFO(os.stat(path).st_mode)
+    fd = os.open(path, (os.O_RDWR if fifo else os.O_RDONLY) | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _take_back(entries: list[int]) -> None:

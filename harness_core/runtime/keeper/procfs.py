@@ -7,6 +7,7 @@ pidfd whose process still had that start time after the pidfd was opened holds o
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import struct
 import sys
@@ -42,6 +43,7 @@ class Stat(NamedTuple):
         return self.state in "ZXx"
 
 
+@functools.cache
 def boot_id() -> str:
     """The id of this boot of the machine: after a reboot no earlier pid means anything."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

@@ -126,7 +126,8 @@ class Keeper:
         if "key" in request:
             service = services.get(request["key"])
             return {"instances": [life.report() for life in service.lives.values()] if service is not None else []}
-        return {"instances": [service.lives[max(service.lives)].report() for service in services.values()]}
+        newest = [service.lives[max(service.lives)] for service in services.values() if service.lives]
+        return {"instances": [life.report() for life in newest]}
 
     def _watch(self, client: Connection, request: dict[str, Any]) -> dict[str, Any]:
         """Tell once of each key whose streams are, or come to be, longer than the client knows."""
