@@ -99,9 +99,10 @@ class ProcessExecutor:
                 await self._clear_former(spec.marker)
         except KeeperLost as error:
             raise StartFailed(f"cannot start {spec.marker.key}: {error}") from None
-        report = await self._spawn(spec.marker, request, command, program)
-        self._former.add(spec.marker.key)
-        return self._hold(spec.marker, report).handle.to_started()
+        with self._lives.expecting(spec.marker):
+            report = await self._spawn(spec.marker, request, command, program)
+            self._former.add(spec.marker.key)
+            return self._hold(spec.marker, report).handle.to_started()
 
     async def recover(self, marker: Marker, handle: Handle | None) -> Recovery:
         try:
@@ -110,15 +111,16 @@ class ProcessExecutor:
             return Unknown(f"cannot read its handle: {error}")
         if known is not None and known.adopted:
             return self._recover_adopted(marker, known)
-        try:
-            report = await self._find(marker, known)
-        except KeeperLost as error:
-            return Unknown(str(error))
+        with self._lives.expecting(marker):
+            try:
+                report = await self._find(marker, known)
+            except KeeperLost as error:
+                return Unknown(str(error))
+            if report is not None and report["exit"] is None:
+                self._former.add(marker.key)
+                return Running(self._hold(marker, report).handle.to_started())
         if report is not None:
             self._former.add(marker.key)
-            if report["exit"] is None:
-                life = self._hold(marker, report)
-                return Running(life.handle.to_started())
             seen = self._lives.get(marker)
             self._lives.ended(report)
             return Ended(seen.exit.result() if seen is not None else exit_from_facts(report["exit"]))

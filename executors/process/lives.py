@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,16 @@ class Lives:
         self._logs = logs
         self._lives: dict[Marker, Life] = {}
         self._fifos: dict[str, list[int]] = {}
+        self._expected: dict[tuple[str, int], Mapping[str, Any] | None] = {}
+
+    @contextlib.contextmanager
+    def expecting(self, marker: Marker) -> Iterator[None]:
+        """While the keeper is asked about a life: its end may be told before its beginning has been heard out."""
+        self._expected.setdefault((marker.key, marker.epoch), None)
+        try:
+            yield
+        finally:
+            self._expected.pop((marker.key, marker.epoch), None)
 
     def all(self) -> list[Life]:
         return list(self._lives.values())
@@ -99,10 +109,15 @@ class Lives:
             life = self._lives[marker] = Life(marker, handle)
         if not handle.adopted:
             self._hold_fifos(marker.key)
+        early = self._expected.get((marker.key, marker.epoch))
+        if early is not None:
+            life.end(exit_from_facts(early))
         return life
 
     def ended(self, report: Mapping[str, Any]) -> None:
         """The keeper says that an instance has ended."""
+        if (report["key"], report["epoch"]) in self._expected:
+            self._expected[report["key"], report["epoch"]] = report["exit"]
         for life in list(self._lives.values()):
             if (life.marker.key, life.marker.epoch) == (report["key"], report["epoch"]):
                 life.end(exit_from_facts(report["exit"]))

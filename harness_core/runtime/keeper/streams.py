@@ -196,6 +196,9 @@ class Mover:
         """Seconds until blocked streams are tried again; ``None`` when none is blocked."""
         return max(0.0, self._retry_at - now) if self._blocked else None
 
+    def close(self) -> None:
+        self._poll.close()
+
     def turn(self, now: float) -> None:
         """Move what is there, at most 1 MiB of each stream."""
         if self._blocked and now >= self._retry_at:

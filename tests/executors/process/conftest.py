@@ -89,6 +89,10 @@ class Kit:
     async def python(self, code: str, name: str = "a", epoch: int = 1, **more: Any) -> Started:
         return await self.start(name, epoch, binary=sys.executable, args=["-u", "-c", code], **more)
 
+    @staticmethod
+    async def until(condition: Callable[[], Any]) -> Any:
+        return await until(condition)
+
     def output(self, name: str = "a", stream: str = "stdout") -> bytes:
         segments = list_segments(str(self.sink.root / "s" / name), stream)
         return b"".join(Path(segment.path).read_bytes() for segment in segments)
@@ -112,7 +116,7 @@ class Kit:
 async def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
     """The first true value of a condition, looked at again and again."""
     async with asyncio.timeout(timeout):
-        while not (value := condition()):
+        while not (value := condition()):  # noqa: ASYNC110 # another process makes it true
             await asyncio.sleep(0.005)
     return value
 

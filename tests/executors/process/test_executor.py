@@ -62,13 +62,12 @@ async def test_start_is_idempotent(kit: Any) -> None:
 
 
 async def test_a_new_daemon_takes_everything_back(kit: Any) -> None:
-    running = await kit.start("a", binary="sleep", args=["60"])
-    short = await kit.start("b", shell="read line < go; exit 7")
     fifo = kit.root / "go"
     os.mkfifo(fifo)
+    running = await kit.start("a", binary="sleep", args=["60"])
+    short = await kit.start("b", stdin="go", shell="read line; exit 7")
     await kit.executor.close()
-    with fifo.open("w") as file:
-        file.write("\n")
+    fifo.write_text("\n")
     kit.executor = kit._new()
     await kit.executor.open()
     found = await kit.executor.recover(MARKER, running.handle)
@@ -128,8 +127,7 @@ async def test_a_dead_keeper_is_replaced_and_nothing_is_lost(kit: Any) -> None:
     for _ in range(5):
         old = kit.keeper
         kit.kill_keeper()
-        while kit.executor._link.keeper is None or kit.keeper == old:
-            await asyncio.sleep(0.005)
+        await kit.until(lambda old=old: kit.keeper != old)
     exit = await waiting
     assert exit.code == 0
     assert kit.output() == b"".join(b"%08d\n" % i for i in range(300000))

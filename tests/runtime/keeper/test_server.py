@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
 import select
@@ -44,7 +45,7 @@ def test_thirty_kills_under_a_flood_lose_nothing(keeper: Any) -> None:
     assert hashlib.sha256(keeper.output()).hexdigest() == digest
     found = segments.list_segments(keeper.logs()["directory"], "stdout")
     assert len(found) > 10
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in itertools.pairwise(found):
         assert segments.end_of(one) == following.base
 
 
