@@ -114,7 +114,11 @@ class _Daemon:
             chosen = select.select(manager.world, request.names, stack=request.stack, cwd=request.cwd)
             return [unit.key for unit in chosen]
 
-        logs.bind(table, manager.logs, keys)
+        def life(key: str) -> int | None:
+            unit = manager.world.units.get(key)
+            return unit.epoch if unit is not None else None
+
+        logs.bind(table, manager.logs, keys, life)
 
     def _asked_to_leave(self) -> None:
         if self._leaving.is_set():

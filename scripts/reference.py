@@ -25,7 +25,6 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from harness.cli.app import build  # noqa: E402 - the path has to be set first
-
 from harness_core.domain import policies, probes, quantities, stackfile  # noqa: E402 - the same
 from harness_core.runtime.plugins import load_plugins  # noqa: E402 - the same
 

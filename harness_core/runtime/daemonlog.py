@@ -47,4 +47,3 @@ def configure(path: Path, *, style: str = "text", level: str = "info", foregroun
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)

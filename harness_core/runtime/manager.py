@@ -87,9 +87,11 @@ class Manager:
         return self.engine.snapshot.world
 
     async def last_lines(self, key: str, count: int) -> list[str]:
-        """The newest stored lines of a unit, both streams in order of time, as text."""
-        found = await read_lines(self.logs, {key: None}, Query(tail=count))
-        return [stored.line.data.decode("utf-8", "backslashreplace") for stored in found.lines[-count:]]
+        """The newest stored lines of a unit's last life, both streams in order of time, as text."""
+        epoch = self.world.units[key].epoch
+        found = await read_lines(self.logs, {key: epoch}, Query(tail=count))
+        lines = [stored.line for stored in found.lines[-count:] if stored.line.epoch == epoch]
+        return [line.data.decode("utf-8", "backslashreplace") for line in lines]
 
     def clocks(self) -> Clocks:
         return Clocks(self.clock.monotonic(), self.clock.wall())

@@ -77,7 +77,7 @@ class House:
     async def until(self, condition: Callable[[], bool], within: float = 5.0) -> None:
         """Wait for something that the doors do on their own."""
         async with asyncio.timeout(within):
-            while not condition():  # noqa: ASYNC110 - the doors tell nobody
+            while not condition():
                 await asyncio.sleep(0.005)
 
 

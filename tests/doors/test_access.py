@@ -204,6 +204,6 @@ async def test_connections_of_one_token_are_bounded(tmp_path: Path) -> None:
 async def _soon(attempt: Any) -> int:
     """The doors notice a leaving client a moment after the client has left."""
     async with asyncio.timeout(3):
-        while (found := (await attempt())[0]) == 429:  # noqa: ASYNC110 - the doors tell nobody
+        while (found := (await attempt())[0]) == 429:
             await asyncio.sleep(0.01)
     return int(found)

@@ -111,7 +111,9 @@ def test_rollback_puts_the_old_definition_back(harness: Harness) -> None:
 def test_two_stacks_and_two_checkouts_live_side_by_side(harness: Harness) -> None:
     for folder in ("one", "two"):
         harness.write(f"{folder}/harness.yaml", TWO.format(a=folder))
-    harness.write("third/other.yaml", "name: other\nservices: {a: {target: {type: process, shell: 'exec sleep 1000'}}}\n")
+    harness.write(
+        "third/other.yaml", "name: other\nservices: {a: {target: {type: process, shell: 'exec sleep 1000'}}}\n"
+    )
     harness.ok("start", cwd=harness.folder / "one")
     harness.ok("start", cwd=harness.folder / "two")
     harness.ok("start", "third/other.yaml")
