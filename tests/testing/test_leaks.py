@@ -25,7 +25,7 @@ def test_a_process_is_found_and_ended() -> None:
     before = Snapshot.take()
     child = subprocess.Popen(["sleep", "60"])
     (leak,) = before.leaks(0)
-    assert leak == f"process {child.pid} (sleep 60)"
+    assert leak.startswith(f"process {child.pid} (sleep")  # it may be amid its exec
     child.wait(5)
     assert before.leaks(0) == []
 

@@ -1,0 +1,1 @@
+"""Breaks when it is imported."""

@@ -1,0 +1,28 @@
+"""What survives a daemon's death: who the process is, and where its service can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness_core.domain.states import Endpoint, Handle, Started
+from harness_core.runtime.processes import ProcessIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class DetachedHandle:
+    """Written as version 1. A later version would have to read this one too."""
+
+    identity: ProcessIdentity
+    ports: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, handle: Handle) -> DetachedHandle:
+        """Raises ``KeyError`` or ``ValueError`` for a handle that is none of ours."""
+        return cls(ProcessIdentity.from_data(handle.data), dict(handle.data.get("ports", {})))  # type: ignore[call-overload]
+
+    def started(self) -> Started:
+        endpoints = {name: Endpoint("127.0.0.1", int(port), scheme) for name, (port, scheme) in self.ports.items()}
+        handle = Handle("detached", {**self.identity.to_data(), "ports": dict(self.ports)})
+        return Started(handle, pid=self.identity.pid, endpoints=endpoints)
