@@ -96,12 +96,12 @@ def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
     try:
         told = os.fstat(log).st_size
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness", "daemon", "run"],
+            # -P: what lies in the user's current directory is not ours to import
+            [sys.executable, "-P", "-m", "harness", "daemon", "run"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={**os.environ, "HARNESS_STATE_DIR": directory},
-            cwd=directory,
             start_new_session=True,
         )
     finally:

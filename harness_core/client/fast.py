@@ -11,12 +11,20 @@ from typing import Any
 
 from harness_core.client import trust
 from harness_core.client.locate import Endpoint
-from harness_core.domain.errors import DaemonUnreachable, HarnessError, Overloaded, TimedOut, error_from_wire
+from harness_core.domain.errors import (
+    DaemonUnreachable,
+    HarnessError,
+    Overloaded,
+    TimedOut,
+    UsageError,
+    error_from_wire,
+)
 
-__all__ = ["DEFAULT_TIMEOUT", "call", "unreachable", "with_authority"]
+__all__ = ["DEFAULT_TIMEOUT", "call", "encoded", "unreachable", "with_authority"]
 
 DEFAULT_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
+_MAX_REQUEST = 1 << 20
 _MAX_ANSWER = 64 << 20
 
 
@@ -28,7 +36,7 @@ def call(
     Raises what the daemon answered, ``DaemonUnreachable`` when nobody answers, ``NotAllowed`` when who answers cannot
     be trusted, ``TimedOut`` when the answer does not come in time. A daemon that is overloaded is asked again.
     """
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params or {})}).encode()
+    body = encoded(1, method, params)
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -38,6 +46,20 @@ def call(
             if time.monotonic() + wait >= deadline:
                 raise
             time.sleep(wait)
+
+
+def encoded(request_id: int, method: str, params: Mapping[str, Any] | None) -> bytes:
+    """A request as it goes over the wire. Raises ``UsageError`` when it is larger than a daemon reads."""
+    message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": dict(params or {})}
+    try:
+        body = json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # arguments and file names may be no valid Unicode; escaped they pass
+        body = json.dumps(message).encode()
+    if len(body) > _MAX_REQUEST:
+        raise UsageError(
+            f"cannot {method}: the request has {len(body)} bytes, and a daemon reads at most {_MAX_REQUEST}"
+        )
+    return body
 
 
 def _ask(endpoint: Endpoint, method: str, body: bytes, deadline: float) -> Any:

@@ -17,7 +17,7 @@ from harness_core.doors.app import make_app, standard_entrances
 from harness_core.doors.audit import Audit
 from harness_core.doors.credentials import Credentials
 from harness_core.doors.dispatch import Dispatch
-from harness_core.doors.limits import Limits, is_loopback
+from harness_core.doors.limits import Limits
 from harness_core.doors.listener import Listener, bind
 from harness_core.doors.private import private_directory
 from harness_core.doors.sessions import Sessions
@@ -65,7 +65,7 @@ class Doors:
         self._extra_routes = list(routes)
         self._limits = limits or Limits()
         names = list(extra_names)
-        if not is_loopback(host) and host not in ("localhost", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             names.append(host)
         self._advertised = names[0] if names else "127.0.0.1"
         self.certificates = Certificates(state_dir, names)

@@ -59,6 +59,9 @@ class Certificates:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
         self.context.options |= ssl.OP_NO_COMPRESSION
+        # A ticket arrives after the handshake, when a client may be reading and writing in two threads; in OpenSSL that
+        # loses the client's first message now and then. Nobody here resumes sessions.
+        self.context.num_tickets = 0
 
     def open(self) -> None:
         """Read or make the files and load them. Raises ``NotAllowed`` for links and other users' files."""
