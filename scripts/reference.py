@@ -146,7 +146,7 @@ def commands() -> str:
 
 
 def _command(command: click.Command, context: click.Context, shared: set[str | None]) -> Iterator[str]:
-    usage = " ".join(piece.removeprefix("[OPTIONS]").strip() for piece in command.collect_usage_pieces(context))
+    usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
     yield from (f"### `{f'{context.command_path} {usage}'.strip()}`", "", _paragraphs(command.help or ""), "")
     if options := list(_options(command, context, shared)):
         yield from (*options, "")

@@ -137,4 +137,4 @@ def _pattern(line: str) -> str:
     if line.strip() == "...":
         return r"(?:[^\n]*\n)*?"
     words = " ".join(line.split())
-    return "[^\n]*?".join(re.escape(piece) for piece in words.split("...")) + r"\n"
+    return "[^\n]*?".join(re.escape(piece) for piece in re.split(r" ?\.\.\. ?", words)) + r"\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -67,19 +68,35 @@ class Session:
 
     def close(self) -> None:
         """Stop what is left. Raises ``AssertionError`` when something would not go."""
-        if not (self.state / "daemon.json").exists():
-            return
-        pid = json.loads((self.state / "daemon.json").read_text())["pid"]
-        stopped = self.run("harness stop --all --yes; harness daemon stop --yes")
-        deadline = time.monotonic() + 15
-        while _lives(pid):
-            assert time.monotonic() < deadline, f"the daemon {pid} is still there:\n{stopped.stdout}"
-            time.sleep(0.02)
+        if (self.state / "daemon.json").exists():
+            daemon = json.loads((self.state / "daemon.json").read_text())["pid"]
+            told = self.run("harness stop --all --yes; harness daemon stop").stdout
+            _wait_for_end(daemon, f"the daemon {daemon} is still there:\n{told}")
+        for keeper in self._keepers():
+            # it would leave by itself after half a minute with nothing to keep; its death is harmless
+            os.kill(keeper, signal.SIGKILL)
+            _wait_for_end(keeper, f"the keeper {keeper} cannot be killed")
+
+    def _keepers(self) -> list[int]:
+        directory = str(self.state / "executors" / "process").encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended in the meantime
+                if directory in (process / "cmdline").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+        return found
 
 
 def copy_examples(to: Path) -> None:
     """The examples as they are in the repository: nothing that an earlier run left beside them."""
     shutil.copytree(ROOT / "examples", to, ignore=shutil.ignore_patterns(".harness", "__pycache__"))
+
+
+def _wait_for_end(pid: int, otherwise: str) -> None:
+    deadline = time.monotonic() + 15
+    while _lives(pid):
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)
 
 
 def _lives(pid: int) -> bool:

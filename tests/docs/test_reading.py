@@ -45,6 +45,7 @@ def test_commands_with_output_exit_code_and_continuation() -> None:
     [
         (["a b"], "a    b\n", True),
         (["a ... d"], "a b c d\n", True),
+        (["a ... d"], "a    d\n", True),
         (["a", "...", "z"], "a\nb\nc\nz\n", True),
         (["a", "...", "z"], "a\nz\n", True),
         (["a", "..."], "a\n", True),

@@ -24,6 +24,7 @@ def main() -> None:
             heartbeat.touch()
         except OSError as error:  # the database restarts: go on, and let the old heartbeat tell
             print(f"cannot count: {error}", flush=True)
+    heartbeat.unlink(missing_ok=True)
     print("asked to stop; done", flush=True)
 
 
