@@ -10,6 +10,7 @@ from harness_core.domain.errors import UsageError
 from harness_core.domain.protocol import Done, LogLine, Logs, LogsResult, Select
 from harness_core.doors.table import Caller, Stream, Table
 from harness_core.runtime.logs.follow import Follower
+from harness_core.runtime.logs.matcher import PatternError, compile_pattern
 from harness_core.runtime.logs.reader import Query, StoredLine, read_lines
 from harness_core.runtime.logs.store import LogStore
 
@@ -58,6 +59,11 @@ def bind(table: Table, logs: LogStore, select: Selector, life: Callable[[str], i
 def _query(request: Logs) -> Query:
     if request.tail is not None and request.tail < 0:
         raise UsageError(f"cannot show {request.tail} lines: the number is negative")
+    if request.grep:
+        try:
+            compile_pattern(request.grep)
+        except PatternError as error:
+            raise UsageError(f"cannot search: {error}") from None
     return Query(
         tail=request.tail,
         since=request.since,

@@ -116,7 +116,7 @@ class Kit:
 async def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
     """The first true value of a condition, looked at again and again."""
     async with asyncio.timeout(timeout):
-        while not (value := condition()):  # noqa: ASYNC110 # another process makes it true
+        while not (value := condition()):  # another process makes it true
             await asyncio.sleep(0.005)
     return value
 
