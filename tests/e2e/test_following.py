@@ -100,7 +100,7 @@ def test_what_logs_can_be_asked_for(harness: Harness) -> None:
         services:
           talk:
             restart: no
-            target: {type: process, shell: "echo life $$; echo out one; echo err two >&2; echo out three; exec sleep 99"}
+            target: {type: process, shell: "echo life; echo out one; echo err two >&2; echo out three; exec sleep 99"}
         """,
     )
     harness.ok("start")
