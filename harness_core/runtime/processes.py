@@ -115,15 +115,16 @@ class ProcessIdentity:
             os.close(fd)
 
     def _signal_group(self, fd: int, signum: int) -> None:
+        if os.getpgid(self.pid) != self.pid:
+            signal.pidfd_send_signal(fd, signum)
+            return
         try:
             signal.pidfd_send_signal(fd, signum, None, _GROUP)
         except OSError as error:
             if isinstance(error, (ProcessLookupError, PermissionError)):
                 raise
             # an older kernel; the pidfd still shows that the leader, and so the number of its group, is not reused
-            if os.getpgid(self.pid) != self.pid:
-                signal.pidfd_send_signal(fd, signum)
-            elif self.alive():
+            if self.alive():
                 os.killpg(self.pid, signum)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ import pytest
 
 from executors.process.executor import ProcessExecutor
 from executors.process.options import ProcessOptions
-from harness_core.domain.executor import ExecutorContext, Marker, Running, StartSpec
+from harness_core.domain.executor import ExecutorContext, Marker, StartSpec
 from harness_core.domain.spec import LimitsSpec, LogsSpec
 from harness_core.domain.states import Started
 from harness_core.runtime.keeper.segments import list_segments
@@ -67,6 +68,9 @@ class Kit:
     def kill_keeper(self) -> None:
         os.kill(self.keeper, signal.SIGKILL)
 
+    def forget_records(self) -> None:
+        shutil.rmtree(self.root / "process" / "instances")
+
     def spec(self, name: str = "a", epoch: int = 1, **more: Any) -> StartSpec:
         fields = {"base_dir", "ports", "schemes", "limits", "logs", "user", "env"}
         given = {key: more.pop(key) for key in fields & more.keys()}
@@ -102,8 +106,7 @@ class Kit:
 
     async def close(self) -> None:
         for marker, started in self.started:
-            if isinstance(await self.executor.recover(marker, started.handle), Running):
-                await self.executor.stop(marker, started.handle, signal=signal.SIGKILL, grace=0)
+            await self.executor.stop(marker, started.handle, signal=signal.SIGKILL, grace=0)
         keeper = self.executor._link.keeper
         fd = None if keeper is None else keeper.open()
         await self.executor.close()
