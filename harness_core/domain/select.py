@@ -83,7 +83,9 @@ def _matching(world: World, pool: list[Unit], name: str, cwd: str) -> list[Unit]
     if "/" in name:
         found = [unit for unit in pool if fnmatch.fnmatchcase(unit.key, name)]
     elif name in world.stacks:
-        found = [unit for unit in pool if unit.spec.stack == name] or world.of_stack(name)
+        found = [unit for unit in pool if unit.spec.stack == name]
+        if not world.of_stack(name):
+            return found
     elif any(c in name for c in "*?["):
         found = [unit for unit in pool if fnmatch.fnmatchcase(unit.spec.name, name)]
     else:
