@@ -107,7 +107,7 @@ def test_6_for_a_port_in_other_hands_names_the_holder(harness: Harness) -> None:
         assert harness.run("daemon", "run", "--port", str(port)).code == 6
         harness.write(
             "harness.yaml",
-            f"name: shop\nservices:\n  a: {{ports: {{http: {port}}}, restart: no, target: {{type: process, shell: x}}}}\n",
+            f"name: shop\nservices:\n  a: {{ports: {{h: {port}}}, restart: no, target: {{type: process, shell: x}}}}\n",
         )
         ran = harness.run("start")
         assert ran.code in (1, 6)
