@@ -20,7 +20,8 @@ class DetachedHandle:
     @classmethod
     def of(cls, handle: Handle) -> DetachedHandle:
         """Raises ``KeyError`` or ``ValueError`` for a handle that is none of ours."""
-        return cls(ProcessIdentity.from_data(handle.data), dict(handle.data.get("ports", {})))  # type: ignore[call-overload]
+        ports = handle.data.get("ports")
+        return cls(ProcessIdentity.from_data(handle.data), ports if isinstance(ports, dict) else {})
 
     def started(self) -> Started:
         endpoints = {name: Endpoint("127.0.0.1", int(port), scheme) for name, (port, scheme) in self.ports.items()}
