@@ -92,6 +92,7 @@ def is_held(directory: str) -> bool:
 
 def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
     log_path = os.path.join(directory, "daemon.log")
+    stale = locate.daemon_file(directory)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         told = os.fstat(log).st_size
@@ -106,18 +107,18 @@ def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
         )
     finally:
         os.close(log)
-    code: int | None = None
-    while time.monotonic() < deadline:
-        if found := answers(directory):
-            process.returncode = 0  # it goes on without us, which Popen would warn about
-            return found
-        code = process.poll()
-        # the lock is held although ours ended: somebody else started one at the same moment
-        if code is not None and not is_held(directory):
-            raise _not_started(f"it ended with code {code}", log_path, told)
-        time.sleep(_PAUSE)
-    process.returncode = process.returncode or 0
-    raise _not_started(f"it does not answer after {timeout:g} s", log_path, told)
+    try:
+        while time.monotonic() < deadline:
+            if locate.daemon_file(directory) != stale and (found := answers(directory)):
+                return found
+            # when the lock is held although ours ended, somebody else started one at the same moment
+            if (code := process.poll()) is not None and not is_held(directory):
+                raise _not_started(f"it ended with code {code}", log_path, told)
+            time.sleep(_PAUSE)
+        raise _not_started(f"it does not answer after {timeout:g} s", log_path, told)
+    finally:
+        # it goes on without us, which Popen would warn about
+        process.returncode = process.returncode or 0
 
 
 def _wait_for_turn(lock: int, deadline: float, directory: str) -> None:

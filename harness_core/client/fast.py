@@ -103,10 +103,12 @@ def with_authority(endpoint: Endpoint, timeout: float) -> Endpoint:
 
 def _handshake(endpoint: Endpoint, deadline: float) -> ssl.SSLSocket:
     context = trust.tls_context(endpoint)
-    plain = socket.create_connection((endpoint.host, endpoint.port), min(_CONNECT_TIMEOUT, _left(deadline)))
+    host = trust.ascii_host(endpoint.host)
+    timeout = min(_CONNECT_TIMEOUT, _left(deadline))
+    plain = socket.create_connection((host, endpoint.port), timeout)  # type: ignore[arg-type] # bytes are taken as well
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(plain, server_hostname=endpoint.host)
+        return context.wrap_socket(plain, server_hostname=host)
     except BaseException:
         plain.close()
         raise
