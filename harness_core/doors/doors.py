@@ -85,7 +85,7 @@ class Doors:
         entrances = standard_entrances(self._dispatch, self._sessions, self._limits, lambda: self.certificates.ca_pem)
         for route, role in self._extra_routes:
             entrances.add(route, role)
-        access = Access(
+        self.access = Access(
             make_app(entrances),
             entrances=entrances,
             tokens=self.tokens,
@@ -94,7 +94,7 @@ class Doors:
             limits=self._limits,
             on_refused=self._dispatch.refused,
         )
-        listener = Listener(access, self.certificates.context, bind(self._host, self._port), self._limits)
+        listener = Listener(self.access, self.certificates.context, bind(self._host, self._port), self._limits)
         await listener.open()
         self._listener = listener
         self._housekeeping = asyncio.create_task(self._keep_house())

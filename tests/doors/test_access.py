@@ -201,6 +201,42 @@ async def test_connections_of_one_token_are_bounded(tmp_path: Path) -> None:
         assert await _soon(lambda: http(house, request("echo"))) == 200
 
 
+async def test_guessing_from_elsewhere_is_penalised_by_address(house: House) -> None:
+    """From addresses of a network, without the network: the chain itself is asked."""
+    answers: list[int] = []
+
+    async def guess(source: str, token: str) -> int:
+        async def send(message: Any) -> None:
+            if "status" in message:
+                answers.append(message["status"])
+
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {token}".encode())]
+        scope = {"type": "http", "method": "POST", "path": "/rpc", "headers": headers, "client": (source, 1)}
+        scope |= {"server": ("127.0.0.1", house.port), "state": {"arrival": _Nobody()}}
+        await house.doors.access(scope, _nothing, send)
+        return answers[-1]
+
+    wrong = "hns_aaaaaaaa_" + "b" * 43
+    assert [await guess("192.0.2.1", wrong) for _ in range(4)] == [401, 401, 401, 429]
+    assert await guess("192.0.2.1", house.token) == 429
+    assert await guess("192.0.2.2", wrong) == 401
+    assert await guess("192.0.2.2", house.token) == 415
+
+
+class _Nobody:
+    """A connection that is none."""
+
+    source = "192.0.2.2"
+
+    def admit(self) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+async def _nothing() -> Any:
+    await asyncio.Event().wait()
+
+
 async def _soon(attempt: Any) -> int:
     """The doors notice a leaving client a moment after the client has left."""
     async with asyncio.timeout(3):

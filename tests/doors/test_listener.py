@@ -57,6 +57,13 @@ def test_an_address_that_is_not_ours() -> None:
         bind("192.0.2.1", None)
 
 
+def test_accepted_sockets_have_a_deadline_of_the_kernel() -> None:
+    with socket.socket() as sock:
+        listener._set_options(sock, 10.0)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 async def test_ipv6_loopback(tmp_path: Path) -> None:
     async with open_house(tmp_path / "state", host="::1") as house:
         assert house.doors.url == f"https://[::1]:{house.port}"

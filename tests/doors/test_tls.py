@@ -91,6 +91,20 @@ def test_an_old_leaf_is_replaced_at_the_start(tmp_path: Path, days: int) -> None
     assert certificates.problems == []
 
 
+def test_a_leaf_is_renewed_while_it_is_served(tmp_path: Path) -> None:
+    now = [NOW]
+    certificates = Certificates(tmp_path, clock=lambda: now[0])
+    certificates.open()
+    before, context = leaf_of(tmp_path), certificates.context
+    now[0] += timedelta(days=59)
+    assert not certificates.renew()
+    now[0] += timedelta(days=1)
+    assert certificates.renew()
+    assert leaf_of(tmp_path) != before
+    assert certificates.context is context
+    assert certificates.expires == leaf_of(tmp_path).not_valid_after_utc.timestamp()
+
+
 def test_a_leaf_from_the_future_is_replaced(tmp_path: Path) -> None:
     opened(tmp_path, now=NOW + timedelta(days=10))
     opened(tmp_path)
