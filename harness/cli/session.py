@@ -151,7 +151,7 @@ def _something_was_started() -> bool:
 
 
 def _without_daemon(error: DaemonUnreachable, context: str) -> DaemonUnreachable:
-    if not chosen.is_local(context) or _something_was_started():
+    if not chosen.is_local(context) or _something_was_started() or locate.daemon_file(locate.state_dir()) is not None:
         return error
     return DaemonUnreachable(
         "cannot reach a daemon: none runs, and nothing was started yet", hint="start a stack with: harness start FILE"

@@ -20,7 +20,7 @@ def script(shell: str) -> str:
     """The shell code that click has for this shell."""
     from click.shell_completion import get_completion_class
 
-    from harness.cli.app import build
+    from harness.cli.clickview import build
 
     found = get_completion_class(shell)
     assert found is not None, "the shells are those that click knows"
