@@ -20,9 +20,9 @@ from harness_core.domain.errors import DaemonUnreachable, ExitCode
 if TYPE_CHECKING:
     from harness_core.domain.protocol import FollowItem, OperationResult, ServiceRow
 
-__all__ = ["Watched", "exit_code", "follow"]
+__all__ = ["Watched", "exit_code", "follow", "outlast"]
 
-#: how a unit is asked about when the connection was lost on the way; "run" ends when its task has
+#: how a unit is asked about when the connection was lost on the way; "wait" simply asks again
 _CONDITIONS = {"start": "ready", "restart": "ready", "stop": "stopped", "run": "completed"}
 #: a daemon that dies this often under one operation will not finish it
 _MOST_LOSSES = 5
@@ -42,6 +42,8 @@ class Watched:
         self._clock = clock
         self._began = clock()
         self.rows: dict[str, ServiceRow] = {}
+        #: as they were when the daemon first told of them
+        self.first: dict[str, ServiceRow] = {}
         #: seconds at which a unit arrived, by full name
         self.arrived: dict[str, float] = {}
         self._told: dict[str, tuple[str, str]] = {}
@@ -60,6 +62,7 @@ class Watched:
         for row in rows:
             name = full_name(row)
             self.rows[name] = row
+            self.first.setdefault(name, row)
             self._time(name, row)
             if self._told.get(name) != (said := (row["state"], row["reason"])):
                 self._told[name] = said
@@ -80,7 +83,7 @@ def follow(cli: Cli, verb: str, method: str, params: Mapping[str, Any], title: s
     watched = Watched(verb, title)
     try:
         with _showing(cli, watched) as show:
-            result = _outlast(cli, watched, method, params, show, begin=begin)
+            result = outlast(cli, watched, method, params, show, begin=begin)
     except KeyboardInterrupt:
         _say_detached(cli, watched)
         return int(ExitCode.INTERRUPTED)
@@ -88,17 +91,20 @@ def follow(cli: Cli, verb: str, method: str, params: Mapping[str, Any], title: s
     return exit_code(result)
 
 
-def _outlast(
+def outlast(
     cli: Cli,
     watched: Watched,
     method: str,
     params: Mapping[str, Any],
     show: Callable[[Sequence[ServiceRow]], None],
     *,
-    begin: bool,
+    begin: bool = False,
 ) -> OperationResult:
-    """Follow through lost connections. The wish was recorded before its first item came, so what is asked again is
-    only how it stands; before that, the loss is the caller's to know."""
+    """The result of an operation that streams, through lost connections; ``show`` gets the units that are new.
+
+    The wish was recorded before its first item came, so what is asked after a loss is only how it stands; before
+    that, the loss is the caller's to know.
+    """
     losses = 0
     while True:
         try:
@@ -108,11 +114,12 @@ def _outlast(
                 return cast("OperationResult", stream.result)
         except DaemonUnreachable:
             losses += 1
-            if not watched.rows or watched.verb not in _CONDITIONS or losses > _MOST_LOSSES:
+            if not watched.rows or losses > _MOST_LOSSES:
                 raise
         cli.note("the connection to the daemon is lost; services are not touched by that. asking again …")
-        method = "service.wait"
-        params = {"names": list(watched.rows), "condition": _CONDITIONS[watched.verb], "timeout": cli.settings.timeout}
+        if condition := _CONDITIONS.get(watched.verb):
+            method = "service.wait"
+            params = {"names": list(watched.rows), "condition": condition, "timeout": cli.settings.timeout}
 
 
 @contextmanager

@@ -481,3 +481,39 @@ def test_a_start_whose_daemon_dies_is_watched_to_its_end(daemon: MakeDaemon, cap
     asked = there.params("service.wait")
     assert (asked.names, asked.condition) == (["shop/db"], "ready")
     assert "the connection to the daemon is lost" in ran.err
+
+
+def test_a_wait_whose_daemon_dies_asks_again(daemon: MakeDaemon, capfd: Any) -> None:
+    async def dies(request: Any, stream: Any) -> Any:
+        await stream.send({"seq": 1, "snapshot": rows.status(rows.shop()[:1])})
+        if len([name for name, _ in there.asked]) < 3:
+            raise errors.DaemonUnreachable("cannot go on: the connection was lost")
+        return rows.result(rows.shop()[:1])
+
+    there = daemon(service__wait=dies)
+    assert line(capfd, "wait", "db", "--for", "healthy").code == 0
+    assert [request.condition for _, request in there.asked] == ["healthy"] * 3
+
+
+def test_a_daemon_that_always_dies_is_given_up(daemon: MakeDaemon, capfd: Any) -> None:
+    async def dies(request: Any, stream: Any) -> Any:
+        await stream.send({"seq": 1, "snapshot": rows.status(rows.shop()[:1])})
+        raise errors.DaemonUnreachable("cannot go on: the connection was lost")
+
+    there = daemon(service__wait=dies)
+    assert line(capfd, "wait", "db").code == 5
+    assert len(there.asked) == 6
+
+
+def test_a_task_whose_daemon_dies_is_watched_to_its_end(daemon: MakeDaemon, capfd: Any) -> None:
+    async def dies(request: Any, stream: Any) -> Any:
+        await stream.send({"seq": 1, "snapshot": rows.status([task("running", 1)])})
+        raise errors.DaemonUnreachable("cannot go on: the connection was lost")
+
+    async def ends(request: Any, stream: Any) -> Any:
+        return rows.result([task("failed", 1, exit=rows.exit_info(4))], ok=False)
+
+    there = daemon(task__run=dies, service__wait=ends, logs__follow=task_output(b"all of it\n"))
+    ran = line(capfd, "run", "seed")
+    assert (ran.code, ran.out) == (4, "all of it\n")
+    assert there.params("service.wait").condition == "completed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from harness.cli.grammar import STACK, Argument, Option, Verb
 from harness.cli.passing import code_of
@@ -13,37 +13,32 @@ from harness.cli.session import Cli
 from harness_core.domain.errors import ExitCode
 
 if TYPE_CHECKING:
-    from harness_core.domain.protocol import FollowItem, OperationResult, ServiceRow
+    from harness_core.domain.protocol import OperationResult, ServiceRow
 
 __all__ = ["VERB"]
 
 
 def run(cli: Cli, *, task: str, stack: str | None, again: bool) -> int:
+    from harness.cli.follow import Watched, outlast
     from harness.cli.taskoutput import TaskOutput
 
     params: dict[str, Any] = {**cli.select, "names": [task], "stack": stack}
-    before: ServiceRow | None = None
+    ask = {**params, "again": again, "timeout": cli.settings.timeout}
+    watched = Watched("run", task)
     # the output is listened to before the task is asked for, so that its first line is not missed
     with TaskOutput(cli, params, since=time.time()) as output:
-        with cli.stream("task.run", {**params, "again": again, "timeout": cli.settings.timeout}) as stream:
-            for item in stream:
-                before = before or _row(cast("FollowItem", item).get("snapshot", {}).get("services", []))
-            result = cast("OperationResult", stream.result)
-        row = _row(result["services"])
-        idle = (
-            before is not None
-            and row is not None
-            and before["epoch"] == row["epoch"]
-            and before["phase"] == "completed"
-        )
+        result = outlast(cli, watched, "task.run", ask, lambda news: None)
+        row = next((row for row in result["services"] if row["kind"] == "task"), None)
+        idle = row is not None and _was_done(watched.first.get(full_name(row)), row)
         if row is not None and not idle and not result["ended_by"]:
             output.drain(row["epoch"])
     _tell(cli, {**result, "unchanged": idle}, row)
     return _exit_code(result, row)
 
 
-def _row(rows: list[ServiceRow]) -> ServiceRow | None:
-    return next((row for row in rows if row["kind"] == "task"), None)
+def _was_done(before: ServiceRow | None, after: ServiceRow) -> bool:
+    """Whether nothing had to be run: the life that is done now was done already."""
+    return before is not None and before["epoch"] == after["epoch"] and before["phase"] == "completed"
 
 
 def _tell(cli: Cli, result: OperationResult, row: ServiceRow | None) -> None:
