@@ -21,11 +21,13 @@ from harness_core.domain.stimuli import (
     Boot,
     Checked,
     Exited,
+    Give,
     Lost,
     Recovered,
     Spawned,
     SpawnFailed,
     StopEnded,
+    Taken,
     TimePassed,
     WantDown,
     WantUp,
@@ -103,6 +105,17 @@ class Daemon(RuleBasedStateMachine):
     def apply(self, edited: bool, want: bool) -> None:
         definition = EDITED if edited else STACK
         self.feel(Apply(definition, tuple(f"s/{name}" for name in definition.units) if want else ()))
+
+    @rule(key=keys)
+    def give_up(self, key: str) -> None:
+        self.feel(Give(key))
+
+    @rule(key=keys)
+    def take_over(self, key: str) -> None:
+        unit = self.world.units.get(key)
+        if unit is not None and unit.phase not in ACTIVE:
+            self.alive.add((key, unit.epoch + 1))
+        self.feel(Taken(key, started(99)))
 
     # ── the outside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
