@@ -30,13 +30,37 @@ def find_process(what: Mapping[str, Any]) -> ProcessIdentity:
 
 
 def listeners(port: int) -> dict[int, str]:
-    """Who listens on a TCP port of this machine: pid to name. Sockets of other users show only to root."""
+    """Everybody who holds a listening TCP socket of this port, pid to name; other users' show only to root.
+
+    All holders of a socket count, which psutil does not tell: it names one of them, often a worker.
+    """
+    inodes = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(table, port)}
     found: dict[int, str] = {}
-    for connection in psutil.net_connections(kind="tcp"):
-        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
-        if listens and connection.pid is not None:
-            found[connection.pid] = _name(connection.pid)
+    for process in psutil.process_iter(["name"]) if inodes else ():
+        folder = f"/proc/{process.pid}/fd"
+        try:
+            if any(_target(f"{folder}/{name}") in inodes for name in os.listdir(folder)):
+                found[process.pid] = process.info["name"]
+        except OSError:  # gone, or another user's
+            continue
     return found
+
+
+def _listening(table: str, port: int) -> set[str]:
+    """The inodes of the sockets that listen on a port, from ``/proc/net``: state 0A, the port in hexadecimal."""
+    try:
+        lines = Path(f"/proc/net/{table}").read_text("ascii").splitlines()[1:]
+    except OSError:  # a machine without IPv6
+        return set()
+    rows = (line.split() for line in lines)
+    return {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed meanwhile
+        return ""
 
 
 def _by_pid(value: Any) -> ProcessIdentity:
@@ -118,10 +142,3 @@ def _ancestors(pid: int) -> set[int]:
         return {parent.pid for parent in psutil.Process(pid).parents()}
     except psutil.Error:
         return set()
-
-
-def _name(pid: int) -> str:
-    try:
-        return str(psutil.Process(pid).name())
-    except psutil.Error:
-        return "?"

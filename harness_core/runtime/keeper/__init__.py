@@ -2,5 +2,5 @@
 
 It runs as ``python -I -S <this folder>/__main__.py``, on the standard library alone. Its modules import each other
 relatively, because they live under two names: ``keeper`` in that process, ``harness_core.runtime.keeper`` here.
-The daemon uses ``segments`` (the log format), ``procfs``, ``wire`` (the protocol's framing) and ``client``.
+The daemon uses ``segments`` (the log format), ``procfs``, ``wire`` (the framing), ``client`` and ``link``.
 """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from . import limits
@@ -17,6 +19,8 @@ __all__ = ["Instance", "Refused", "exit_facts", "raise_fd_limit", "reserve_low_f
 
 #: kept free for ``cgroup.procs`` files, because a shell can only name fds of one digit
 _LOW = (3, 4, 5)
+#: kept free for the pipe that spawning needs while the limit of open files is a service's
+_PIPE = (6, 7)
 
 
 class Refused(Exception):
@@ -92,20 +96,15 @@ def exit_facts(status: int | None) -> dict[str, Any]:
 def reserve_low_fds() -> None:
     """Occupy the low fds, so that nothing else gets them."""
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    for fd in _LOW:
+    for fd in (*_LOW, *_PIPE):
         if fd != null:
             os.dup2(null, fd, inheritable=False)
-    if null not in _LOW:
+    if null not in (*_LOW, *_PIPE):
         os.close(null)
 
 
 def raise_fd_limit() -> tuple[int, int] | None:
-    """Let this process open all the files it may; returns the former limits, which are the services'.
-
-    Done only once it is needed, because children are born with our limit and get theirs back a moment later.
-    """
-    import resource
-
+    """Let this process open all the files it may; returns the former limits, which are the services'."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return None
@@ -126,7 +125,7 @@ def spawn(
         cgroup, memory=wanted.get("memory"), cpu=wanted.get("cpu"), nofile=wanted.get("nofile")
     ) if wanted else limits.Launch([], [], [], [])  # fmt: skip
     try:
-        popen = _popen(request, launch, outputs)
+        popen = _popen(request, launch, outputs, nofile)
     except OSError as error:
         limits.remove(launch.cgroups)
         stage = {request["cwd"]: "cwd", request.get("stdin"): "stdin"}.get(error.filename, "exec")
@@ -135,11 +134,6 @@ def spawn(
         ) from None
     finally:
         _take_back(launch.entries)
-    if nofile is not None and wanted.get("nofile") is None:
-        import resource
-
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, nofile)
     born = read_stat(popen.pid)
     assert born is not None, "an unreaped child has a stat"
     record.add(
@@ -154,7 +148,25 @@ def spawn(
     return Instance(record, popen=popen)
 
 
-def _popen(request: dict[str, Any], launch: limits.Launch, outputs: tuple[int, int]) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def _limit_of_files(limits: tuple[int, int] | None) -> Iterator[None]:
+    """Have a service's limit for the moment in which it is born; ours was raised above it."""
+    if limits is None:
+        yield
+        return
+    for fd in _PIPE:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+        reserve_low_fds()
+
+
+def _popen(
+    request: dict[str, Any], launch: limits.Launch, outputs: tuple[int, int], nofile: tuple[int, int] | None
+) -> subprocess.Popen[bytes]:
     stdin = _open_stdin(request.get("stdin") or os.devnull)
     try:
         for low, entry in zip(_LOW, launch.entries, strict=False):
@@ -162,22 +174,23 @@ def _popen(request: dict[str, Any], launch: limits.Launch, outputs: tuple[int, i
         argv = request["argv"]
         if launch.prefix:
             argv = [*launch.prefix, request["executable"], *argv[1:]]
-        return subprocess.Popen(
-            argv,
-            executable="/bin/sh" if launch.prefix else request["executable"],
-            stdin=stdin,
-            stdout=outputs[0],
-            stderr=outputs[1],
-            cwd=request["cwd"],
-            env={**request["env"], MARKER: request["marker"]},
-            umask=request.get("umask", 0o022),
-            user=request.get("uid"),
-            group=request.get("gid"),
-            extra_groups=request.get("groups"),
-            start_new_session=True,
-            # every fd of ours is close-on-exec from birth, and thousands are open: nothing to close one by one
-            close_fds=False,
-        )
+        with _limit_of_files(nofile):
+            return subprocess.Popen(
+                argv,
+                executable="/bin/sh" if launch.prefix else request["executable"],
+                stdin=stdin,
+                stdout=outputs[0],
+                stderr=outputs[1],
+                cwd=request["cwd"],
+                env={**request["env"], MARKER: request["marker"]},
+                umask=request.get("umask", 0o022),
+                user=request.get("uid"),
+                group=request.get("gid"),
+                extra_groups=request.get("groups"),
+                start_new_session=True,
+                # every fd of ours is close-on-exec from birth, and thousands are open: nothing to close one by one
+                close_fds=False,
+            )
     finally:
         os.close(stdin)
 

@@ -151,7 +151,7 @@ class KeeperLink:
             with contextlib.suppress(KeeperLost, KeeperRefused):
                 await client.request("leave", timeout=_ANSWER)
             await client.close()
-            await self._end_holder()
+            await self._end_holder(asked=True)
         raise KeeperLost("it does not come to answer")
 
     async def _try_connect(self) -> KeeperClient | None:
@@ -224,8 +224,11 @@ class KeeperLink:
             os.close(fd)
         return False
 
-    async def _end_holder(self) -> None:
-        """End the keeper that holds the lock: gently if it can still hear, and see it gone. Services stay."""
+    async def _end_holder(self, *, asked: bool = False) -> None:
+        """End the keeper that holds the lock, gently if it can still hear, and see it gone. Services stay.
+
+        One that was asked to leave gets a moment to do so by itself.
+        """
         if not self._lock_held():
             return
         try:
@@ -236,7 +239,7 @@ class KeeperLink:
         if fd is None:
             return
         try:
-            for signum, patience in ((signal.SIGTERM, 0.5), (signal.SIGKILL, _ANSWER)):
+            for signum, patience in ((0, 0.5 if asked else 0), (signal.SIGTERM, 0.5), (signal.SIGKILL, _ANSWER)):
                 holder.signal(signum)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(patience):

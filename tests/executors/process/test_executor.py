@@ -91,6 +91,45 @@ async def test_a_new_daemon_takes_everything_back(kit: Any) -> None:
     assert ended.exit.code == 7
 
 
+DAEMON = """
+import asyncio, sys
+from pathlib import Path
+from tests.executors.process.conftest import Kit
+
+async def main():
+    kit = Kit(Path(sys.argv[1]))
+    await kit.executor.open()
+    started = await kit.start(shell="for i in $(seq 200000); do echo line $i; done; read line; exit 8", stdin="go")
+    print(started.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def killed_daemon(tmp_path: Path) -> int:
+    """A daemon that started a service and was killed with all its group while that writes; the service's pid."""
+    os.mkfifo(tmp_path / "go")
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", DAEMON, str(tmp_path)], stdout=subprocess.PIPE, cwd=root, start_new_session=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        pid = int(daemon.stdout.readline())
+        os.killpg(daemon.pid, signal.SIGKILL)
+    return pid
+
+
+async def test_a_killed_daemon_costs_nothing(killed_daemon: int, kit: Any) -> None:
+    found = await kit.executor.recover(MARKER, None)
+    assert isinstance(found, Running)
+    assert found.started.pid == killed_daemon
+    (kit.root / "go").write_text("\n")
+    assert (await kit.executor.wait(MARKER, found.started.handle)).code == 8
+    assert kit.output() == b"".join(b"line %d\n" % number for number in range(1, 200_001))
+
+
 async def test_stop_ends_everything(kit: Any) -> None:
     code = """
 import os, signal, subprocess, sys, time

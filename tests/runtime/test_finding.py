@@ -1,0 +1,77 @@
+"""Finding what already runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness_core.domain.errors import Conflict, HarnessError, NotFound, UsageError
+from harness_core.runtime.finding import find_process, listeners
+
+SERVER = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+if os.fork(): print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[int, int]]:
+    """A listener with a worker that holds the same socket; its pid and port."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        yield process.pid, int(process.stdout.readline())
+
+
+def test_a_server_is_meant_not_its_workers(server: tuple[int, int]) -> None:
+    pid, port = server
+    assert len(listeners(port)) == 2
+    assert find_process({"port": port}).pid == pid
+    assert find_process({"pid": str(pid)}).pid == pid
+
+
+def test_several_are_named_and_none_is_taken() -> None:
+    argv = ["/bin/sleep", "60"]
+    with subprocess.Popen(argv) as one, subprocess.Popen(argv) as two:
+        with pytest.raises(Conflict) as caught:
+            find_process({"name": "sleep"})
+        one.kill()
+        two.kill()
+    assert {one.pid, two.pid} <= {holder["pid"] for holder in caught.value.data["holders"]}
+    assert f"pid {one.pid} (sleep)" in caught.value.message
+
+
+def test_a_pid_file(server: tuple[int, int], tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    file.write_text(f"{server[0]} started today\n")
+    assert find_process({"pid_file": file}).pid == server[0]
+    file.write_text("soon")
+    with pytest.raises(HarnessError, match="cannot read pid file"):
+        find_process({"pid_file": file})
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "said"),
+    [
+        ({"pid": 2**22 + 1}, NotFound, "no such process"),
+        ({"pid": "x"}, UsageError, "is not a pid"),
+        ({"pid": 1}, UsageError, "first process"),
+        ({"pid": os.getpid()}, UsageError, "this daemon"),
+        ({"port": "x"}, UsageError, "is not a port"),
+        ({"port": 1}, NotFound, "nobody does"),
+        ({"name": "no such name"}, NotFound, "there is none"),
+        ({"pid": 2, "port": 3}, UsageError, "exactly one of"),
+        ({"colour": "red"}, UsageError, "exactly one of"),
+    ],
+)
+def test_what_cannot_be_found(what: dict[str, object], kind: type[HarnessError], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        find_process(what)
