@@ -15,7 +15,8 @@ _PER_SECOND = 8
 class Live:
     """While entered, shows what ``lines()`` returns, about eight times a second, and takes it away at the end.
 
-    ``lines`` is called from a thread of its own and must only read. What is taller than the terminal is cut.
+    ``lines`` is called from a thread of its own and must only read. What is taller than the terminal is cut. Lines that
+    are written to ``output`` meanwhile stand above it and stay.
     """
 
     def __init__(self, output: Output, lines: Callable[[], list[str]]) -> None:
@@ -36,6 +37,10 @@ class Live:
         def draw() -> Text:
             return Text.from_ansi("\n".join(lines()), no_wrap=True, overflow="crop")
 
+        def above(text: str) -> None:
+            console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)
+
+        self._output, self._above = output, above
         self._live = RichLive(
             console=console,
             get_renderable=draw,
@@ -48,11 +53,13 @@ class Live:
 
     def __enter__(self) -> Live:
         self._live.start(refresh=True)
+        self._output.above = self._above
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._output.above = None
         self._live.stop()
 
     def refresh(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TextIO
 
 from harness.cli.render.style import Style
@@ -20,11 +20,17 @@ class Output:
     def __init__(self, stream: TextIO, style: Style) -> None:
         self.stream = stream
         self.style = style
+        #: writes above the part of the terminal that is being drawn again and again, while there is one
+        self.above: Callable[[str], None] | None = None
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines and flush, so that order holds between both streams and nothing waits in a pipe."""
-        self.stream.write("".join(f"{line}\n" for line in lines))
-        self.stream.flush()
+        text = "".join(f"{line}\n" for line in lines)
+        if self.above is not None:
+            self.above(text)
+        else:
+            self.stream.write(text)
+            self.stream.flush()
 
     def line(self, text: str) -> None:
         self.lines((text,))
