@@ -17,9 +17,9 @@ A streaming operation (WebSocket only) answers first with ``{"subscription": S}`
 and may be ended by ``{"method":"stream.cancel","params":{"subscription":S}}``, after which the end carries
 ``"cancelled":true``. ``exec`` takes its input the same way: ``{"method":"stream.send","params":{"subscription":S,
 "item":{"stdin":"<base64>"} | {"eof":true} | {"resize":[rows,columns]} | {"signal":2}}}``. Sent with an id, it is
-answered when the operation has taken the item: whoever sends much waits for that. Output bytes (``logs``, ``exec``) come as binary frames so that nothing is
-escaped or copied: 4 bytes big-endian length, that many bytes of JSON header, then the raw bytes (``BINARY_HEADER``).
-Unknown fields are ignored by whoever receives them.
+answered when the operation has taken the item: whoever sends much waits for that. Output bytes (``logs``, ``exec``)
+come as binary frames so that nothing is escaped or copied: 4 bytes big-endian length, that many bytes of JSON header,
+then the raw bytes (``BINARY_HEADER``). Unknown fields are ignored by whoever receives them.
 """
 
 from harness_core.domain.protocol.answers import *
