@@ -7,17 +7,16 @@ import contextlib
 import os
 import signal as signals
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from executors.process.command import Command, command_of
-from executors.process.diagnose import explain, find_program
+from executors.process.births import Births
+from executors.process.command import command_of
+from executors.process.diagnose import find_program
 from executors.process.growth import Growth
 from executors.process.handle import ProcessHandle, endpoints_of
 from executors.process.inspection import inspect_tree
 from executors.process.lives import Life, Lives, exit_from_facts, exit_from_status, handle_of
 from executors.process.options import ProcessOptions
-from executors.process.user import credentials_of
 from harness_core.domain.errors import ExecNotStarted, NotFound
 from harness_core.domain.executor import (
     Capabilities,
@@ -36,20 +35,18 @@ from harness_core.domain.executor import (
     StopReport,
     Unknown,
 )
-from harness_core.domain.spec import LogsSpec
 from harness_core.domain.states import Exit, Handle, Started
 from harness_core.runtime.exec_session import LocalExec
 from harness_core.runtime.finding import find_process
-from harness_core.runtime.keeper.client import KeeperClient, KeeperLost, KeeperRefused
+from harness_core.runtime.keeper.client import KeeperClient, KeeperLost
 from harness_core.runtime.keeper.link import KeeperLink
-from harness_core.runtime.processes import Grace, ProcessIdentity, Scanner, Tree, stop_tree, wait_pidfd
+from harness_core.runtime.processes import Scanner, wait_pidfd
+from harness_core.runtime.stopping import Grace, Tree, stop_tree
 
 __all__ = ["ProcessExecutor"]
 
 #: after the last of an instance is gone, how long its exit record may take
 _RECORD = 3.0
-#: a keeper that dies while it spawns is asked again so often
-_SPAWNS = 3
 
 
 class ProcessExecutor:
@@ -74,6 +71,7 @@ class ProcessExecutor:
     async def open(self) -> None:
         self._link = KeeperLink(self._context.state_dir, on_event=self._event, on_restored=self._restored)
         self._growth = Growth(self._link, self._context.logs)
+        self._births = Births(self._context, self._link, self._scanner)
         try:
             await self._link.open()
         except KeeperLost as error:
@@ -93,14 +91,14 @@ class ProcessExecutor:
         assert isinstance(spec.options, ProcessOptions), "the plugin's own model"
         command = command_of(spec.options, spec.base_dir, spec.env)
         program = await asyncio.to_thread(find_program, command)
-        request = self._request(spec, command, program)
+        request = self._births.request(spec, command, program)
         try:
             if spec.marker.key in self._former:
                 await self._clear_former(spec.marker)
         except KeeperLost as error:
             raise StartFailed(f"cannot start {spec.marker.key}: {error}") from None
         with self._lives.expecting(spec.marker):
-            report = await self._spawn(spec.marker, request, command, program)
+            report = await self._births.spawn(spec.marker, request, command, program)
             self._former.add(spec.marker.key)
             return self._hold(spec.marker, report).handle.to_started()
 
@@ -113,7 +111,7 @@ class ProcessExecutor:
             return self._recover_adopted(marker, known)
         with self._lives.expecting(marker):
             try:
-                report = await self._find(marker, known)
+                report = await self._births.find(marker, known)
             except KeeperLost as error:
                 return Unknown(str(error))
             if report is not None and report["exit"] is None:
@@ -181,7 +179,7 @@ class ProcessExecutor:
             program=program,
             cwd=command.cwd,
             env={**command.env, **request.env},
-            marker=self._marker(marker),
+            marker=self._births.marker(marker),
             tty=(request.rows, request.columns) if request.tty else None,
             scanner=self._scanner,
         )
@@ -208,49 +206,7 @@ class ProcessExecutor:
         except KeeperLost as error:
             raise Lost(f"cannot forget {marker.key} yet: {error}") from None
 
-    # starting
-
-    def _request(self, spec: StartSpec, command: Command, program: Path) -> dict[str, Any]:
-        return {
-            "key": spec.marker.key,
-            "epoch": spec.marker.epoch,
-            "marker": self._marker(spec.marker),
-            "executable": str(program),
-            "argv": list(command.argv),
-            "env": dict(command.env),
-            "cwd": str(command.cwd),
-            "stdin": None if command.stdin is None else str(command.stdin),
-            "umask": command.umask,
-            "limits": spec.limits.model_dump(exclude_none=True),
-            "logs": self._logs(spec.marker.key, spec.logs),
-            "endpoints": endpoints_of(spec.ports, spec.schemes),
-            **credentials_of(spec.user),
-        }
-
-    def _logs(self, key: str, spec: LogsSpec) -> dict[str, Any]:
-        kept = {"max_size": spec.max_size, "max_files": spec.max_files, "on_full": spec.on_full.value}
-        return {"directory": str(self._context.logs.directory(key)), **kept}
-
-    async def _spawn(self, marker: Marker, request: dict[str, Any], command: Command, program: Path) -> dict[str, Any]:
-        for _ in range(_SPAWNS):
-            try:
-                return _instance(await self._link.request("spawn", **request))
-            except KeeperRefused as refused:
-                raise self._refusal(marker, refused, command, program) from None
-            except KeeperLost as lost:
-                trouble = lost
-            # it may have been spawned and its keeper died before it said so: look before another attempt
-            with contextlib.suppress(KeeperLost):
-                report = await self._find(marker, None, request["logs"])
-                if report is not None:
-                    return report
-        raise StartFailed(f"cannot start {marker.key}: {trouble}")
-
-    def _refusal(self, marker: Marker, refused: KeeperRefused, command: Command, program: Path) -> StartFailed:
-        data = refused.data
-        if data.get("code") == "spawn":
-            return explain(command, program, int(data["errno"]), str(data["stage"]))
-        return StartFailed(str(refused))
+    # starting and finding
 
     async def _clear_former(self, marker: Marker) -> None:
         """End what an earlier life of the service left behind. A life that runs is not ours to end here."""
@@ -263,40 +219,6 @@ class ProcessExecutor:
                 raise StartFailed(
                     f"cannot start {marker.key}: its life {report['epoch']} left {', '.join(outcome.leftovers)}"
                 )
-
-    # finding
-
-    async def _find(
-        self, marker: Marker, known: ProcessHandle | None, logs: dict[str, Any] | None = None
-    ) -> dict[str, Any] | None:
-        """The keeper's report of a life; one that it lost track of is handed back to it."""
-        for report in (await self._link.request("list", key=marker.key))["instances"]:
-            if report["epoch"] == marker.epoch:
-                return dict(report)
-        identity = known.identity if known is not None and known.identity.alive() else None
-        if identity is None:
-            for stat in (await self._scanner.table()).marked(self._marker(marker)):
-                if stat.session == stat.pid:
-                    identity = ProcessIdentity.proven(stat.pid, stat.start)
-                    break
-        if identity is None:
-            return None
-        found = known or ProcessHandle(identity, logs=logs or {})
-        return _instance(await self._link.request("adopt", **self._adoption(marker, found)))
-
-    def _adoption(self, marker: Marker, known: ProcessHandle) -> dict[str, Any]:
-        """The request by which the keeper takes on a living instance of which it has no record."""
-        logs = known.logs or self._logs(marker.key, LogsSpec())
-        return {
-            "key": marker.key,
-            "epoch": marker.epoch,
-            "marker": self._marker(marker),
-            "pid": known.identity.pid,
-            "start": known.identity.start,
-            "cgroups": list(known.cgroups),
-            "logs": dict(logs),
-            "endpoints": dict(known.endpoints),
-        }
 
     def _recover_adopted(self, marker: Marker, known: ProcessHandle) -> Recovery:
         if known.identity.alive():
@@ -338,7 +260,7 @@ class ProcessExecutor:
         keeper = self._link.keeper
         return Tree(
             known.identity,
-            marker="" if known.adopted else self._marker(marker),
+            marker="" if known.adopted else self._births.marker(marker),
             spared=frozenset({os.getpid(), *([keeper.pid] if keeper is not None else [])}),
             cgroups=known.cgroups,
         )
@@ -364,13 +286,10 @@ class ProcessExecutor:
             if report is not None and report["exit"] is not None:
                 self._lives.ended(report)
             elif report is None and life.handle.identity.alive():
-                await client.request("adopt", **self._adoption(life.marker, life.handle))
+                await client.request("adopt", **self._births.adoption(life.marker, life.handle))
             elif report is None:
                 life.end(Exit())
             self._growth.watch(life.marker.key)
-
-    def _marker(self, marker: Marker) -> str:
-        return f"{self._context.instance}:{marker}"
 
 
 async def _see_end(life: Life) -> None:
@@ -384,7 +303,3 @@ async def _see_end(life: Life) -> None:
         life.end(exit_from_status(None))
     finally:
         os.close(fd)
-
-
-def _instance(answer: dict[str, Any]) -> dict[str, Any]:
-    return dict(answer["instance"])

@@ -16,7 +16,8 @@ from pathlib import Path
 from harness_core.domain.errors import ExecNotStarted
 from harness_core.domain.states import Exit
 from harness_core.runtime.keeper.procfs import MARKER
-from harness_core.runtime.processes import Grace, ProcessIdentity, Scanner, Tree, stop_tree
+from harness_core.runtime.processes import ProcessIdentity, Scanner
+from harness_core.runtime.stopping import Grace, Tree, stop_tree
 
 __all__ = ["LocalExec"]
 

@@ -33,7 +33,8 @@ from harness_core.domain.executor import (
 )
 from harness_core.domain.states import Exit, Handle, Started
 from harness_core.runtime.keeper.procfs import MARKER
-from harness_core.runtime.processes import Grace, ProcessIdentity, Scanner, Tree, stop_tree, wait_pidfd
+from harness_core.runtime.processes import ProcessIdentity, Scanner, wait_pidfd
+from harness_core.runtime.stopping import Grace, Tree, stop_tree
 from harness_detached import holder
 from harness_detached.command import order_of
 from harness_detached.handle import DetachedHandle
