@@ -81,6 +81,7 @@ class _Daemon:
         try:
             await manager.open()
             await self._doors.open()
+            manager.problems += self._doors.problems
             self._state.write_card(
                 {
                     "pid": os.getpid(),

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command("Check this machine, the client and the daemon.", _ADMIN, "doctor"),
     "plugins": Command("List installed plugins, the broken ones named.", _ADMIN, "plugins"),
     "token": Command("Give and take access.", _ADMIN, "token"),
+    "audit": Command("Check the record of who did what.", _ADMIN, "audit"),
     "cert": Command("Show and renew the daemon's certificate.", _ADMIN, "cert"),
     "context": Command("Remember daemons by name.", _ADMIN, "context"),
     "completion": Command("Complete commands and names in the shell.", _ADMIN, "completion"),

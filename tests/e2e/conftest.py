@@ -109,6 +109,7 @@ class Harness:
 
     def close(self) -> None:
         if (self.state / "daemon.json").exists() or (self.state / "registry.db").exists():
+            self.run("daemon", "start")
             self.daemon()
             self.run("stop", "--all", "-y", "--grace", "1s")
             pid = int(self.daemon()["pid"])

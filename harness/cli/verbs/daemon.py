@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from harness.cli import chosen
-from harness.cli.grammar import Option, Verb
+from harness.cli.grammar import Argument, Option, Verb
 from harness.cli.render.admin import daemon_lines
 from harness.cli.render.escape import escape_line
 from harness.cli.session import Cli
@@ -133,6 +133,32 @@ def _stored(count: int | None) -> list[str]:
     return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
 
 
+def backup(cli: Cli, *, file: str) -> int:
+    _only_local(cli, "back up")
+    from pathlib import Path
+
+    from harness.maintenance import back_up
+
+    written = str(back_up(Path(locate.state_dir()), Path(os.path.abspath(file))))
+    cli.data({"file": written}, lambda: [f"wrote {written}"], names=lambda: [written])
+    return 0
+
+
+def restore(cli: Cli, *, file: str) -> int:
+    _only_local(cli, "restore")
+    if not cli.confirm(f"replace the registry by {file}?", refuse="cannot replace the registry without being sure"):
+        cli.note("nothing was changed")
+        return 1
+    from pathlib import Path
+
+    from harness.maintenance import restore as bring_back
+
+    kept = bring_back(Path(locate.state_dir()), Path(os.path.abspath(file)))
+    aside = f"; the one before is kept as {kept}" if kept else ""
+    cli.data({"file": file, "kept": str(kept) if kept else None}, lambda: [f"the registry is that of {file}{aside}"])
+    return 0
+
+
 def install(cli: Cli, *, show_only: bool) -> int:
     from harness.cli.systemd import install_unit, unit_text
 
@@ -192,6 +218,20 @@ VERBS = (
             Option(("-n", "--tail"), "The last N lines, or all.", "text", default="100", metavar="N|all"),
         ),
         summary="Show the daemon's own log.",
+    ),
+    Verb(
+        "backup",
+        backup,
+        "A verified copy of the registry: definitions, states, tasks that are done, the journal. Works while it runs.",
+        arguments=(Argument("file", "Where to write it; must not exist.", required=True, complete="file"),),
+        summary="Write the registry to a file.",
+    ),
+    Verb(
+        "restore",
+        restore,
+        "The daemon must not run. Services that do are found again by their marks.",
+        arguments=(Argument("file", "What `harness daemon backup` wrote.", required=True, complete="file"),),
+        summary="Put a backup in the registry's place.",
     ),
     Verb(
         "install",

@@ -94,7 +94,7 @@ class _Daemon:
             "read_only": manager.engine.read_only,
             "executors": sorted(manager.executors),
             "keeper_pid": keeper if isinstance(keeper, int) else None,
-            "problems": list(manager.problems),
+            "problems": list(dict.fromkeys([*manager.problems, *manager.store.damaged])),
             "certificate_expires": about.certificate_expires(),
         }
 
