@@ -22,7 +22,7 @@ def complete_names(kind: str, incomplete: str, context: str) -> list[Found]:
         return files if kind == "file" else _units(incomplete, context, lambda row: True) + files
     if kind == "help":
         from harness.cli.commands import COMMANDS
-        from harness.cli.verbs.help import TOPICS
+        from harness.cli.topics import TOPICS
 
         commands = [(name, "plain", command.summary) for name, command in COMMANDS.items()]
         return _matching(incomplete, [*commands, *((topic, "plain", "a topic") for topic in TOPICS)])

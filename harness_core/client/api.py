@@ -16,7 +16,7 @@ from harness_core.client.lifecycle import Lifecycle
 from harness_core.client.observation import Observation
 
 if TYPE_CHECKING:
-    from harness_core.client.locate import Endpoint
+    from harness_core.client.endpoint import Endpoint
     from harness_core.client.stream import Stream
 
 __all__ = ["Client", "connect"]

@@ -11,7 +11,8 @@ import secrets
 from typing import Any
 
 from harness_core.client import trust
-from harness_core.client.locate import Endpoint, config_dir, parse_address
+from harness_core.client.endpoint import Endpoint, parse_address
+from harness_core.client.places import config_dir
 from harness_core.domain.errors import InvalidConfiguration, NotAllowed, NotFound, UsageError
 
 __all__ = ["add", "endpoint", "load", "refresh", "remove"]

@@ -9,7 +9,7 @@ import sys
 import time
 
 from harness_core.client import fast, locate
-from harness_core.client.locate import Endpoint
+from harness_core.client.endpoint import Endpoint
 from harness_core.domain.errors import Conflict, HarnessError, NotAllowed, OperationFailed
 
 __all__ = ["answers", "ensure", "is_held", "running_pid"]

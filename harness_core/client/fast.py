@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness_core.client import trust
-from harness_core.client.locate import Endpoint
+from harness_core.client.endpoint import Endpoint
 from harness_core.domain.errors import (
     DaemonUnreachable,
     HarnessError,

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from harness_core.client import fast, trust
-from harness_core.client.locate import Endpoint
+from harness_core.client.endpoint import Endpoint
 from harness_core.domain.errors import (
     DaemonUnreachable,
     HarnessError,

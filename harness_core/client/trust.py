@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 
-from harness_core.client.locate import Endpoint
+from harness_core.client.endpoint import Endpoint
 from harness_core.domain.errors import DaemonUnreachable, HarnessError, NotAllowed
 
 __all__ = ["ascii_host", "authority_of", "fetch_authority", "is_outdated", "pin_of", "tls_context", "tls_error"]
