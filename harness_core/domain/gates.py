@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from harness_core.domain.spec import Condition, Edge
 from harness_core.domain.states import ACTIVE, Health, Kind, Phase, Reason, Wanted
@@ -94,6 +95,8 @@ def _satisfied(condition: Condition, dep: Unit) -> bool:
             return dep.phase in (Phase.COMPLETED, Phase.FAILED)
         case Condition.COMPLETED_SUCCESSFULLY:
             return dep.phase is Phase.COMPLETED
+        case _:
+            assert_never(condition)
 
 
 def _awaited(edge: Edge, dep: Unit) -> str:
@@ -107,6 +110,8 @@ def _awaited(edge: Edge, dep: Unit) -> str:
             goal = "to log that it is ready"
         case Condition.COMPLETED | Condition.COMPLETED_SUCCESSFULLY:
             goal = "to finish"
+        case _:
+            assert_never(edge.condition)
     words = f"waits for {edge.name} {goal}"
     if dep.phase is Phase.WAITING and dep.reason.culprit:
         return f"{words}, which waits for {dep.reason.culprit}"

@@ -17,7 +17,7 @@ from harness_core.domain.events import EventType
 from harness_core.domain.health import HealthState
 from harness_core.domain.news import alive, hear
 from harness_core.domain.patience import not_ready_in_time, recheck
-from harness_core.domain.states import ACTIVE, SETTLED, Kind, Phase, Reason, Wanted
+from harness_core.domain.states import ACTIVE, SETTLED, Health, Kind, Phase, Reason, Wanted
 from harness_core.domain.steps import STOP_GUARD, Step, enter, stop, tell
 from harness_core.domain.stimuli import Give, Taken, WantDown, WantUp
 from harness_core.domain.unit import Unit
@@ -63,6 +63,10 @@ def want_up(unit: Unit, wish: WantUp, now: float) -> Step:
         dying = unit.wanted is Wanted.DOWN and unit.stopping_since is not None
         grace = unit.grace if dying else None
         fresh = unit.with_(wanted=Wanted.UP, replace=unit.replace or again or dying, grace=grace)
+        if unit.phase is Phase.RUNNING and unit.reason.code == "dependent":
+            # its stop was held until now; should the new wish hold it again, the gate says so
+            ill = unit.health.status in (Health.UNHEALTHY, Health.UNKNOWN)
+            fresh = fresh.with_(reason=Reason(unit.health.status.value, unit.health.detail) if ill else Reason())
         if unit.wanted is Wanted.DOWN or again:
             fresh = fresh.with_(restarts=0, starts=(), delay=0.0, attempts=0, released_at=None)
         elif unit.ready_at is None:
@@ -193,9 +197,7 @@ def end(unit: Unit, now: float) -> Step:
 
 
 def pass_time(unit: Unit, now: float) -> Step:
-    """A deadline of this unit may have passed."""
-    if unit.deadline is None or now < unit.deadline:
-        return unit, ()
+    """The deadline of this unit has passed."""
     unit = unit.with_(deadline=None)
     match unit.phase:
         case Phase.BACKOFF:

@@ -116,17 +116,20 @@ class _Turn:
             self._touch(key, unit, after)
 
     def _touch(self, key: str, before: Unit, after: Unit) -> None:
-        """Have the unit judged again, and its neighbours where the change is one that their gates look at."""
-        self.dirty[key] = None
+        """Have the unit judged again, and its neighbours where the change is one that their gates look at.
+
+        What it depends on comes first: should that restart it along, nobody is to start because of it.
+        """
         moved = before.phase is not after.phase or before.wanted is not after.wanted or before.replace != after.replace
+        if moved:
+            self.dirty.update((f"{after.spec.stack}/{edge.name}", None) for edge in after.spec.edges)
+        self.dirty[key] = None
         ill = before.health.detail != after.health.detail and not after.ready
         told = before.reason != after.reason and (
             after.phase is not Phase.WAITING or before.reason.culprit != after.reason.culprit
         )
         if moved or told or ill or before.health.status is not after.health.status:
             self.dirty.update(dict.fromkeys(self.world.dependents.get(key, ())))
-        if moved:
-            self.dirty.update((f"{after.spec.stack}/{edge.name}", None) for edge in after.spec.edges)
 
     # ── gates ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -35,6 +35,10 @@ def test_an_error_of_a_newer_daemon_is_a_failed_operation(body: dict[str, object
     assert type(error_from_wire(body)) is OperationFailed
 
 
+def test_an_error_without_particulars_sends_none() -> None:
+    assert "detail" not in Conflict("no").to_wire()["data"]
+
+
 def test_an_error_without_a_message_says_that_there_was_none() -> None:
     assert str(error_from_wire({})) == "the daemon gave no message"
 

@@ -146,6 +146,26 @@ def test_stopping_one_leaves_those_that_depend_on_it_running() -> None:
     assert play["api"].phase is Phase.RUNNING
 
 
+@pytest.mark.parametrize(("ill", "sentence"), [(False, ""), (True, "503")])
+def test_a_stop_that_is_taken_back_while_it_was_held_leaves_no_trace(ill: bool, sentence: str) -> None:
+    play = all_up(service("db", check=CHECK), service("api", "db"))
+    play.feel(Checked("s/db", 1, True, "ok"))
+    for _ in range(2 if ill else 0):
+        play.feel(Checked("s/db", 1, False, "503"))
+    play.feel(WantDown(("s/db", "s/api")))
+    assert play["db"].reason.culprit == "api"
+    assert play.feel(WantUp(("s/db",))) == []
+    assert (play["db"].phase, play["db"].reason.sentence) == (Phase.RUNNING, sentence)
+
+
+def test_nobody_starts_because_of_one_that_is_about_to_be_restarted_along() -> None:
+    play = Play(service("db"), service("api", edge("db", restart=True)), service("web", "api"))
+    up(play, "db")
+    play.feel(WantUp(("s/db",), restart=True))
+    assert up(play, "api") == [Watch("s/api", 1), Stop("s/api", 1, 10.0)]
+    assert play["web"].phase is Phase.WAITING
+
+
 def test_killing_everything_waits_for_nobody() -> None:
     play = all_up(service("db"), service("api", "db"))
     assert play.feel(WantDown(("s/db", "s/api"), grace=0.0)) == [Stop("s/db", 1, 0.0), Stop("s/api", 1, 0.0)]

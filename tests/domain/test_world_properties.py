@@ -234,7 +234,7 @@ class Daemon(RuleBasedStateMachine):
 
 
 Daemon.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
