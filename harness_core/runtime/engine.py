@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from harness_core.domain.effects import Effect, Forget, Spawn, Stop, Tell
+from harness_core.domain.effects import Effect, Tell
 from harness_core.domain.errors import Overloaded, ReadOnly
 from harness_core.domain.events import Event, EventType
 from harness_core.domain.stimuli import Boot, Stimulus, TimePassed
@@ -26,7 +26,8 @@ from harness_core.domain.store import Batch, RecordKey, Store, StoreError
 from harness_core.domain.world import World, handle
 from harness_core.runtime.clock import Clock, SystemClock
 from harness_core.runtime.feed import Feed
-from harness_core.runtime.persistence import changed_records, unit_record, world_from_records
+from harness_core.runtime.owed import Owed, is_irreversible
+from harness_core.runtime.persistence import changed_records, world_from_records
 
 __all__ = ["Engine", "Snapshot"]
 
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 _MAX_WISHES = 10_000
 #: how often a refused disk is tried again
 _RETRY = 1.0
-
-_IRREVERSIBLE = (Spawn, Stop, Forget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +53,6 @@ class _Ticket:
     done: asyncio.Future[Snapshot]
 
 
-@dataclass(slots=True)
-class _Unsaved:
-    """What a refused commit still owes to the disk."""
-
-    keys: set[RecordKey] = field(default_factory=set)
-    events: list[Event] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-
-
 class Engine:
     """``carry_out`` is called on the event loop for each effect but ``Tell`` and must return at once."""
 
@@ -74,7 +64,9 @@ class Engine:
         self._mail = asyncio.Event()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="harness-store")
         self._world = World()
-        self._unsaved = _Unsaved()
+        self._owed = Owed()
+        #: the highest number that an event may have on disk, even if nobody was told of it
+        self._numbered = 0
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.feed = Feed(store)
@@ -86,19 +78,27 @@ class Engine:
 
     async def open(self, *, boot_id: str = "") -> list[str]:
         """Load the world, look for what an earlier daemon left, and begin to turn. Returns problems in sentences."""
-        records = await self._in_writer(self._store.load)
-        world, problems = world_from_records(records)
+        records, world, problems = await self._in_writer(self._load)
         self._world = world
         self.snapshot = Snapshot(world, self.feed.seq)
-        same_boot = records.get(("meta", "boot"), {}).get("id") == boot_id
-        await self._in_writer(self._store.commit, Batch({("meta", "boot"): {"id": boot_id}}))
-        self._mailbox.append(Boot(same_boot=same_boot))
+        # the boot is stored with the turn that acts on it; without a record of it, what may live is sought
+        known = records.get(("meta", "boot"), {}).get("id", boot_id)
+        self._owed.meta["meta", "boot"] = {"id": boot_id}
+        self._mailbox.append(Boot(same_boot=known == boot_id))
         self._mail.set()
         self._task = asyncio.create_task(self._run(), name="engine")
         return [*self._store.damaged, *problems]
 
+    def _load(self) -> tuple[Mapping[RecordKey, Mapping[str, Any]], World, list[str]]:
+        records = self._store.load()
+
+        def last_state(key: str) -> Event | None:
+            return next(iter(self._store.events(services=[key], types=[EventType.STATE], limit=1, newest=True)), None)
+
+        return records, *world_from_records(records, last_state)
+
     async def close(self) -> None:
-        """Take in what waits, store it, and stop turning. Instances stay as they are."""
+        """Take in what waits, store it, and stop turning. Instances stay as they are; further wishes are refused."""
         self._closing = True
         self._mail.set()
         if self._task is not None:
@@ -120,9 +120,11 @@ class Engine:
     async def submit(self, wish: Stimulus) -> Snapshot:
         """A wish: returns when it is on disk and published, with the world as it was then.
 
-        Raises ``ReadOnly`` when the disk refuses (nothing was changed), ``Overloaded`` when too many wait. When the
-        caller is cancelled, the wish may still be carried out.
+        Raises ``ReadOnly`` when the disk refuses (nothing was changed), ``Overloaded`` when too many wait or the daemon
+        is leaving. When the caller is cancelled, the wish may still be carried out.
         """
+        if self._closing:
+            raise Overloaded("cannot take requests any more: the daemon is leaving", data={"retry_after": 1})
         if self.read_only:
             raise ReadOnly(
                 f"cannot change anything: {self.read_only}",
@@ -152,7 +154,7 @@ class Engine:
             return
         self._mail.clear()
         deadline = self._world.deadline
-        if self._unsaved.keys or self._unsaved.events:
+        if self._owed:
             retry = self._clock.monotonic() + _RETRY
             deadline = retry if deadline is None else min(deadline, retry)
         timeout = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
@@ -186,12 +188,12 @@ class Engine:
                 continue
             world, more = handle(world, stimulus, now)
             effects += more
-        owed = self._unsaved
-        if world is self._world and not effects and not owed.keys and not owed.events and not tickets:
+        owed = self._owed
+        if world is self._world and not effects and not owed and not tickets:
             return
-        events = [*owed.events, *self._number(effects, owed.events)]
+        events = [*owed.events, *self._number(effects)]
         changed = changed_records(self._world, world)
-        batch = Batch({**self._owed_records(world), **changed}, events)
+        batch = Batch({**owed.records(world), **changed}, events)
         try:
             if batch:
                 await self._in_writer(self._store.commit, batch)
@@ -204,13 +206,13 @@ class Engine:
                 ticket.done.set_result(self.snapshot)
 
     def _accepted(self, world: World, events: list[Event], effects: list[Effect]) -> None:
-        held = self._unsaved.effects
-        self._unsaved = _Unsaved()
+        held = self._owed.effects
+        self._owed = Owed()
         if self.read_only:
             log.info("the registry can be written again")
             self.read_only = ""
         self._publish(world, events)
-        self._act([*held, *effects])
+        self._act([*held.values(), *effects])
 
     def _refused(
         self,
@@ -224,17 +226,20 @@ class Engine:
         if not self.read_only:
             log.error("the registry cannot be written: %s", error)
         self.read_only = error.message
-        self._unsaved.keys.update(changed)
+        self._owed.keys.update(changed)
         if tickets:
-            # whether the wish reached the disk is unknown, so its rows are written again as memory has them
+            # Whether the wish reached the disk is unknown, so its rows are written again as memory has them. Its
+            # events may be there, too: their numbers are never given out again, and what became of them is told.
+            refusal = Tell(EventType.DAEMON, "", 0, f"a change was refused: {error.message}")
+            self._owed.events += self._number([refusal])
             for ticket in tickets:
                 if not ticket.done.done():
                     ticket.done.set_exception(ReadOnly(f"cannot change anything: {error.message}", hint=error.hint))
             return
-        self._unsaved.events = events
-        self._unsaved.effects += [e for e in effects if isinstance(e, _IRREVERSIBLE)]
+        self._owed.events = events
+        self._owed.hold(effects)
         self._publish(world, [])
-        self._act([e for e in effects if not isinstance(e, _IRREVERSIBLE)])
+        self._act([e for e in effects if not is_irreversible(e)])
 
     def _publish(self, world: World, events: list[Event]) -> None:
         self._world = world
@@ -247,20 +252,10 @@ class Engine:
             if not isinstance(effect, Tell):
                 self._carry_out(effect, self._world)
 
-    def _owed_records(self, world: World) -> dict[RecordKey, Mapping[str, Any] | None]:
-        owed: dict[RecordKey, Mapping[str, Any] | None] = {}
-        for kind, key in self._unsaved.keys:
-            if kind == "unit":
-                owed[kind, key] = unit_record(world.units[key]) if key in world.units else None
-            else:
-                stack = world.stacks.get(key)
-                owed[kind, key] = None if stack is None else stack.model_dump(mode="json")
-        return owed
-
-    def _number(self, effects: list[Effect], before: list[Event]) -> list[Event]:
-        seq = before[-1].seq if before else self.feed.seq
-        wall = self._clock.wall()
+    def _number(self, effects: Iterable[Effect]) -> list[Event]:
+        seq, wall = max(self._numbered, self.feed.seq), self._clock.wall()
         tells = [e for e in effects if isinstance(e, Tell)]
+        self._numbered = seq + len(tells)
         return [
             Event(seq + n, wall, t.type, t.key, t.epoch, t.cause, t.request, t.data) for n, t in enumerate(tells, 1)
         ]

@@ -7,8 +7,10 @@ the journal; one that is slower than the journal's retention is told so by the g
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from harness_core.domain.events import Event
 from harness_core.domain.store import Journal
@@ -24,13 +26,17 @@ class Feed:
         self._journal = journal
         self._ring: deque[Event] = deque(maxlen=_RING)
         self.seq = journal.last_seq()
+        #: the ring holds every event after this one
+        self._before = self.seq
         self._news = asyncio.Event()
 
     def publish(self, events: Sequence[Event]) -> None:
         """Make stored events visible; also called without any, when only the snapshot changed."""
-        self._ring.extend(events)
-        if events:
-            self.seq = events[-1].seq
+        for event in events:
+            if len(self._ring) == _RING:
+                self._before = self._ring[0].seq
+            self._ring.append(event)
+            self.seq = event.seq
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -48,8 +54,7 @@ class Feed:
         """Events after ``seq``, at most a page of them, from memory where it reaches that far back."""
         if seq >= self.seq:
             return []
-        if self._ring and self._ring[0].seq <= seq + 1:
-            first = self._ring[0].seq
-            start = max(0, seq + 1 - first)
-            return [self._ring[i] for i in range(start, min(len(self._ring), start + _PAGE))]
+        if seq >= self._before:
+            start = bisect_right(self._ring, seq, key=lambda event: event.seq)
+            return list(islice(self._ring, start, start + _PAGE))
         return await asyncio.to_thread(self._journal.events, after=seq, limit=_PAGE)
