@@ -172,7 +172,7 @@ class Stream(Generic[Item, Result]):
 def _open(endpoint: Endpoint) -> ClientConnection:
     import ssl
 
-    from websockets.exceptions import InvalidHandshake, InvalidStatus
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
     from websockets.sync.client import connect
     from websockets.typing import Subprotocol
 
@@ -201,6 +201,8 @@ def _open(endpoint: Endpoint) -> ClientConnection:
         raise fast.unreachable(endpoint, "it does not answer in time") from None
     except OSError as error:
         raise fast.unreachable(endpoint, (error.strerror or str(error)).lower()) from None
+    except ConnectionClosed:
+        raise fast.unreachable(endpoint, "it closed the connection") from None
     except (InvalidHandshake, EOFError) as error:
         raise fast.unreachable(endpoint, f"what answers there is no harness daemon ({error})") from None
 

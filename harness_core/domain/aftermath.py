@@ -44,7 +44,7 @@ def stop_ended(unit: Unit, news: StopEnded, now: float) -> Step:
         how = f"{exit_}{', killed after the grace period' if report.forced else ''}"
         told = (_told(unit, exit_, how, now),)
     unit = unit.with_(exit=exit_)
-    if unit.spec.kind is Kind.TASK and exit_.success and not (unit.verdict or unit.replace):
+    if unit.spec.kind is Kind.TASK and unit.succeeded(exit_) and not (unit.verdict or unit.replace):
         unit, effects = _task_done(unit, news, now)
     else:
         unit, effects = after_death(unit, news.jitter, now)
@@ -77,7 +77,7 @@ def after_death(unit: Unit, jitter: float, now: float) -> Step:
     failure = verdict or Reason("exited", str(exit_))
     if unit.spec.kind is Kind.TASK:
         return _task_failed(unit, failure, now)
-    success = exit_.success and verdict is None
+    success = unit.succeeded(exit_) and verdict is None
     decision = restart.decide(
         unit.spec.restart,
         success=success,

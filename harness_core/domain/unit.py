@@ -85,6 +85,11 @@ class Unit:
             return self.phase is Phase.COMPLETED
         return self.phase is Phase.RUNNING and self.health.status in (Health.NONE, Health.HEALTHY)
 
+    def succeeded(self, exit_: Exit) -> bool:
+        """Whether an end is a good one: exit code 0, or else one of the target's ``success_exit_codes``."""
+        codes = self.spec.target.get("success_exit_codes")
+        return exit_.success if codes is None else str(exit_.code) in map(str, codes)
+
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
         """Where it can be reached, by port name: as the executor says, else the chosen ports on its host."""

@@ -154,3 +154,14 @@ def test_endpoints_are_what_the_executor_says_else_the_chosen_ports_on_its_host(
     told = Started(Handle("mock", {}), endpoints=mapped)
     assert unit.with_(started=told).endpoints == mapped
     assert started().endpoints == {}
+
+
+def test_a_target_may_say_which_exit_codes_are_good() -> None:
+    plain = Unit(service("a"))
+    assert plain.succeeded(Exit(code=0))
+    assert not plain.succeeded(Exit(code=3))
+    assert not plain.succeeded(Exit())
+    told = Unit(service("a", target={"type": "mock", "success_exit_codes": [3]}))
+    assert told.succeeded(Exit(code=3))
+    assert not told.succeeded(Exit(code=0))
+    assert not told.succeeded(Exit(signal=9))
