@@ -13,6 +13,7 @@ def main() -> int:
     from harness.cli.errors import end_quietly
     from harness.cli.fastpath import parse
 
+    _fill_closed_streams()
     argv = sys.argv[1:]
     try:
         if (parsed := parse(argv, os.environ)) is not None:
@@ -30,3 +31,11 @@ def main() -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _fill_closed_streams() -> None:
+    """Streams that were closed before the start (``>&-``) become /dev/null: else the next file or socket that is opened
+    would get their number, and what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end

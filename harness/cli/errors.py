@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 
 from harness.cli.settings import Settings
 from harness.cli.terminal import Output, standard_streams
-from harness_core.domain.errors import ExitCode, HarnessError, InternalError
+from harness_core.domain.errors import ExitCode, HarnessError, InternalError, OperationFailed
 
 __all__ = ["end_quietly", "guarded", "report"]
 
@@ -25,6 +26,11 @@ def guarded(settings: Settings, work: Callable[[], int]) -> int:
         # whoever read us has read enough (harness logs | head)
         end_quietly()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _unexpected(settings, error)
+        end_quietly()
+        return report(settings, OperationFailed("cannot write the output: no space left on the device"))
     except Exception as error:  # noqa: BLE001 - the border to the user: a defect of ours becomes no page of traceback
         return _unexpected(settings, error)
 
@@ -85,7 +91,8 @@ def _keep(story: str) -> str:
 
 
 def end_quietly() -> None:
-    """After a closed pipe: give standard output to nobody, so that the interpreter's last flush has nothing to say."""
+    """After a closed pipe or on a full disk: give standard output to nobody, so that the interpreter's last flush has
+    nothing to say."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
     os.close(sink)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.cli.render import progress
+from harness.cli.render.data import document
 from harness.cli.render.status import full_name
 from harness.cli.session import Cli
 from harness_core.domain.errors import DaemonUnreachable, ExitCode
@@ -135,7 +136,7 @@ def _showing(cli: Cli, watched: Watched) -> Iterator[Callable[[Sequence[ServiceR
     elif mode == "plain":
         yield lambda news: cli.err.lines(_plain(watched, news, cli))
     elif mode == "json":
-        yield lambda news: cli.err.lines(json.dumps(row, ensure_ascii=False) for row in news)
+        yield lambda news: cli.err.lines(json.dumps(document(row), ensure_ascii=False) for row in news)
     else:
         yield lambda news: None
 

@@ -128,6 +128,8 @@ class Cli:
         except DaemonUnreachable as error:
             if not chosen.is_local(self.settings.context) or not (begin or (recover and _something_was_started())):
                 raise _without_daemon(error, self.settings.context) from None
+            if self.settings.verbose:
+                self.note(error.message)
         self.start_daemon()
         return ask()
 

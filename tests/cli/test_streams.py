@@ -140,6 +140,22 @@ def test_a_reader_who_has_enough_ends_it_quietly(daemon: MakeDaemon) -> None:
         reader.stderr.close()
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_reason_to_fail(daemon: MakeDaemon, closed: str) -> None:
+    daemon(logs=stored("one"))
+    done = subprocess.run(["sh", "-c", f'"$0" -m harness logs {closed}', COMMAND[0]], env=environment(), timeout=30)
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_in_one_line(daemon: MakeDaemon) -> None:
+    daemon(logs=stored("one"))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*COMMAND, "logs"], stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == b"error: cannot write the output: no space left on the device"
+
+
 # ── run ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -517,3 +533,17 @@ def test_a_task_whose_daemon_dies_is_watched_to_its_end(daemon: MakeDaemon, capf
     ran = line(capfd, "run", "seed")
     assert (ran.code, ran.out) == (4, "all of it\n")
     assert there.params("service.wait").condition == "completed"
+
+
+def test_ctrl_c_leaves_the_next_files_unstarted(daemon: MakeDaemon) -> None:
+    for name in ("one.yaml", "two.yaml"):
+        Path(name).write_text("name: shop\n")
+    there = daemon(stack__start=waiting([{"seq": 1, "snapshot": rows.status()}]))
+    command = [*COMMAND, "start", "one.yaml", "two.yaml"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as start:
+        assert start.stderr is not None
+        start.stderr.readline()
+        start.send_signal(signal.SIGINT)
+        start.stderr.read()
+        assert start.wait(20) == 130
+    assert [request.source.filename for _, request in there.asked] == ["one.yaml"]

@@ -46,8 +46,8 @@ def _last_lines(written: Sequence[str], service: str, style: Style) -> list[str]
 def error_lines(message: str, hint: str, style: Style, detail: dict[str, Any] | None = None) -> list[str]:
     """An error of ours or of the daemon's: ``error: cannot …`` and the way out."""
     head = paint(style, "error:", "bold", "red")
-    first, *rest = escape_line(message.replace("\r", "")).split("^J")
-    lines = [f"{head} {first}", *(f"  {line}" for line in rest)]
+    first, *rest = message.split("\n")
+    lines = [f"{head} {escape_line(first)}", *(f"  {escape_line(line)}" for line in rest)]
     lines += [f"  held by {escape_line(str(holder))}" for holder in (detail or {}).get("holders", [])]
     if hint:
         folded = fold(escape_line(hint), max(40, style.width - 8) if style.width else 0)

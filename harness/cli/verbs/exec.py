@@ -36,8 +36,8 @@ def run(
         raise UsageError("cannot exec: no command given", hint=f"harness exec {name} -- COMMAND")
     if tty and no_tty:
         raise UsageError("cannot exec with and without a terminal at once", hint="leave out -t or -T")
-    here = sys.stdin.isatty() and sys.stdout.isatty()
-    use_tty = tty or (here and not no_tty and not no_stdin)
+    here = not no_stdin and sys.stdin.isatty() and sys.stdout.isatty()
+    use_tty = tty or (here and not no_tty)
     size = shutil.get_terminal_size()
     params = {**cli.select, "name": name, "stack": stack, "argv": argv, "env": _variables(variables, use_tty)}
     params |= {"tty": use_tty, "rows": size.lines, "columns": size.columns}

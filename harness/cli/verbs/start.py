@@ -11,7 +11,7 @@ from harness.cli.follow import follow
 from harness.cli.grammar import STACK, Option, Verb
 from harness.cli.session import Cli
 from harness.cli.sources import FILE_OR_NAMES, PROFILE, SOURCE, chosen_files, read_source
-from harness_core.domain.errors import DaemonUnreachable, HarnessError, NotFound, UsageError
+from harness_core.domain.errors import DaemonUnreachable, ExitCode, HarnessError, NotFound, UsageError
 
 __all__ = ["VERB"]
 
@@ -48,18 +48,14 @@ def run(
             files = [_nearest(error)]
     # all are read before the first is started, so that a typing error in the second leaves nothing half done
     sources = [read_source(file, **shaping) for file in files]
-    codes = [
-        follow(
-            cli,
-            "start",
-            "stack.start",
-            {"source": source, "names": names, **options},
-            _title(source, names),
-            begin=True,
-        )
-        for source in sources
-    ]
-    return next((code for code in codes if code), 0)
+    code = 0
+    for source in sources:
+        params = {"source": source, "names": names, **options}
+        ended = follow(cli, "start", "stack.start", params, _title(source, names), begin=True)
+        code = code or ended
+        if ended == ExitCode.INTERRUPTED:
+            break
+    return code
 
 
 def _start_units(
