@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ from executors.process.command import Command
 from executors.process.diagnose import explain
 from executors.process.handle import ProcessHandle, endpoints_of
 from executors.process.user import credentials_of
-from harness_core.domain.executor import ExecutorContext, Marker, StartFailed, StartSpec
+from harness_core.domain.executor import ExecutorContext, Lost, Marker, StartFailed, StartSpec
 from harness_core.domain.spec import LogsSpec
 from harness_core.runtime.keeper.client import KeeperLost, KeeperRefused
+from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.keeper.link import KeeperLink
 from harness_core.runtime.processes import ProcessIdentity, Scanner
 
@@ -57,8 +57,12 @@ class Births:
         return {"directory": str(self._context.logs.directory(key)), **kept}
 
     async def spawn(self, marker: Marker, request: dict[str, Any], command: Command, program: Path) -> dict[str, Any]:
-        """The keeper's report of the new life, or of the one that was there. Raises ``StartFailed``."""
+        """The keeper's report of the new life, or of the one that was there.
+
+        Raises ``StartFailed`` when there is none, ``Lost`` when that cannot be found out.
+        """
         for _ in range(_SPAWNS):
+            failpoint("process.spawn.before")
             try:
                 return _instance(await self._link.request("spawn", **request))
             except KeeperRefused as refused:
@@ -66,10 +70,12 @@ class Births:
             except KeeperLost as lost:
                 trouble = lost
             # it may have been spawned and its keeper died before it said so: look before another attempt
-            with contextlib.suppress(KeeperLost):
+            try:
                 report = await self.find(marker, None, request["logs"])
-                if report is not None:
-                    return report
+            except KeeperLost as lost:
+                raise Lost(f"whether {marker.key} was started is unknown: {lost}") from None
+            if report is not None:
+                return report
         raise StartFailed(f"cannot start {marker.key}: {trouble}")
 
     def _refusal(self, refused: KeeperRefused, command: Command, program: Path) -> StartFailed:
@@ -94,6 +100,7 @@ class Births:
         if identity is None:
             return None
         found = known if known is not None and known.identity == identity else ProcessHandle(identity, logs=logs or {})
+        failpoint("process.adopt.before")
         return _instance(await self._link.request("adopt", **self.adoption(marker, found)))
 
     def adoption(self, marker: Marker, known: ProcessHandle) -> dict[str, Any]:

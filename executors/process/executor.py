@@ -39,6 +39,7 @@ from harness_core.domain.states import Exit, Handle, Started
 from harness_core.runtime.exec_session import LocalExec
 from harness_core.runtime.finding import find_process
 from harness_core.runtime.keeper.client import KeeperClient, KeeperLost
+from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.keeper.link import KeeperLink
 from harness_core.runtime.processes import Scanner, wait_pidfd
 from harness_core.runtime.stopping import Grace, Tree, stop_tree
@@ -99,6 +100,7 @@ class ProcessExecutor:
             raise StartFailed(f"cannot start {spec.marker.key}: {error}") from None
         with self._lives.expecting(spec.marker):
             report = await self._births.spawn(spec.marker, request, command, program)
+            failpoint("process.spawn.after")
             self._former.add(spec.marker.key)
             return self._hold(spec.marker, report).handle.to_started()
 
@@ -243,7 +245,9 @@ class ProcessExecutor:
 
     async def _stop(self, marker: Marker, known: ProcessHandle, signum: int, grace: Grace) -> StopReport:
         tree = self._tree(marker, known)
+        failpoint("process.stop.before")
         outcome = await stop_tree(tree, signum, grace, self._scanner)
+        failpoint("process.stop.verified")
         exit: Exit | None = None
         if not known.identity.alive():
             with contextlib.suppress(TimeoutError, Lost):

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness_core.domain.errors import ReadOnly
 from harness_core.doors.private import open_private, sync_directory
+from harness_core.runtime.keeper.failpoints import failpoint
 
 __all__ = ["Audit", "digest_of", "target_of", "verify"]
 
@@ -75,8 +76,10 @@ class Audit:
             size = os.fstat(fd).st_size
             data = memoryview(line + b"\n")
             try:
+                failpoint("audit.before")
                 while data:
                     data = data[os.write(fd, data) :]
+                failpoint("audit.written")
                 os.fsync(fd)
             except OSError:
                 os.ftruncate(fd, size)

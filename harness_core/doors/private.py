@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness_core.domain.errors import NotAllowed
+from harness_core.runtime.keeper.failpoints import failpoint
 
 __all__ = ["open_private", "private_directory", "read_private", "set_aside", "sync_directory", "write_private"]
 
@@ -89,7 +90,9 @@ def write_private(path: Path, data: bytes) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+        failpoint(f"private.{path.name}.before")
         os.replace(temporary, path)
+        failpoint(f"private.{path.name}.after")
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

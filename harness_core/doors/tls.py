@@ -29,6 +29,7 @@ from harness_core.doors.certificates import (
     reissue_authority,
 )
 from harness_core.doors.private import private_directory, read_private, set_aside, write_private
+from harness_core.runtime.keeper.failpoints import failpoint
 
 __all__ = ["Certificates"]
 
@@ -177,6 +178,7 @@ class Certificates:
         certificate, key = self._directory / "leaf.pem", self._directory / "leaf.key"
         # tried on a fresh context first: a failure must not leave the live one without a key
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        failpoint("certificate.swap")
         self.context.load_cert_chain(certificate, key)
 
 

@@ -26,6 +26,7 @@ from harness_core.domain.store import Batch, RecordKey, Store, StoreError
 from harness_core.domain.world import World, handle
 from harness_core.runtime.clock import Clock, SystemClock
 from harness_core.runtime.feed import Feed
+from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.owed import Owed, is_irreversible
 from harness_core.runtime.persistence import changed_records, world_from_records
 
@@ -196,11 +197,13 @@ class Engine:
         batch = Batch({**owed.records(world), **changed}, events)
         try:
             if batch:
-                await self._in_writer(self._store.commit, batch)
+                await self._in_writer(self._commit, batch)
         except StoreError as error:
             self._refused(error, world, changed, events, effects, tickets)
             return
+        failpoint("engine.publish")
         self._accepted(world, events, effects)
+        failpoint("engine.answer")
         for ticket in tickets:
             if not ticket.done.done():
                 ticket.done.set_result(self.snapshot)
@@ -241,6 +244,11 @@ class Engine:
         self._publish(world, [])
         self._act([e for e in effects if not is_irreversible(e)])
 
+    def _commit(self, batch: Batch) -> None:
+        failpoint("commit.before")
+        self._store.commit(batch)
+        failpoint("commit.after")
+
     def _publish(self, world: World, events: list[Event]) -> None:
         self._world = world
         seq = events[-1].seq if events else self.feed.seq
@@ -250,6 +258,7 @@ class Engine:
     def _act(self, effects: list[Effect]) -> None:
         for effect in effects:
             if not isinstance(effect, Tell):
+                failpoint(f"engine.act.{type(effect).__name__.lower()}")
                 self._carry_out(effect, self._world)
 
     def _number(self, effects: Iterable[Effect]) -> list[Event]:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from harness_core.domain.spec import UnitSpec
+from harness_core.runtime.keeper.failpoints import failpoint
 
 __all__ = ["forget", "path_for", "prepare", "read"]
 
@@ -31,6 +32,7 @@ def path_for(state_dir: Path, unit: UnitSpec, epoch: int) -> Path:
 
 def prepare(path: Path, owner: tuple[int, int] | None) -> None:
     """Make the file, empty; ``owner`` (uid, gid) may write it."""
+    failpoint("outputs.before")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if owner is None else 0o711)
     fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -38,6 +40,7 @@ def prepare(path: Path, owner: tuple[int, int] | None) -> None:
             os.fchown(fd, *owner)
     finally:
         os.close(fd)
+    failpoint("outputs.after")
 
 
 def read(path: Path, key: str) -> dict[str, str]:

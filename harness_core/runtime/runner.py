@@ -33,6 +33,7 @@ from harness_core.domain.unit import Unit
 from harness_core.domain.world import World
 from harness_core.runtime import outputs
 from harness_core.runtime.clock import Clock
+from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.launch import Launch
 from harness_core.runtime.logs.store import LogStore
 from harness_core.runtime.probes import ProbeContext, Prober
@@ -139,6 +140,7 @@ class Runner:
             log.warning("the start of %s ended without an answer: %r", key, error)
             self._post(LostNews(key, epoch, f"its start gave no answer ({_words(error)})"))
         else:
+            failpoint("runner.spawned")
             self._post(Spawned(key, epoch, started, dict(spec.ports)))
 
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,6 +160,7 @@ class Runner:
             log.warning("watching %s broke", unit.key, exc_info=error)
             self._post(LostNews(unit.key, epoch, f"watching it broke: {_words(error)}"))
         else:
+            failpoint("runner.exited")
             self._post(Exited(unit.key, epoch, exit_))
 
     def _start_checks(self, unit: Unit, epoch: int) -> None:
@@ -195,7 +198,9 @@ class Runner:
         found: Mapping[str, str] = {}
         if unit.spec.kind is Kind.TASK and not report.leftovers:
             found = await asyncio.to_thread(self._launch.read_outputs, unit, effect.epoch)
+            failpoint("runner.outputs")
         jitter = random.random()  # noqa: S311 - spreads restarts, protects nothing
+        failpoint("runner.stopped")
         self._post(StopEnded(unit.key, effect.epoch, report, self._clock.wall(), found, jitter))
 
     async def _stop_instance(self, executor: Executor, handle: Handle, unit: Unit, effect: Stop) -> StopReport:
@@ -255,6 +260,7 @@ class Runner:
                 recovery = Unknown(f"looking for it broke: {_words(error)}")
         if isinstance(recovery, Running):
             log.info("took back %s, life %d", unit.key, epoch)
+        failpoint("runner.recovered")
         self._post(Recovered(unit.key, epoch, recovery))
 
     async def _forget(self, effect: Forget, unit: Unit | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import platformdirs
 
 from harness_core.domain.errors import Conflict, InvalidConfiguration
+from harness_core.runtime.keeper.failpoints import failpoint
 
 __all__ = ["StateDir", "default_path"]
 
@@ -106,4 +107,6 @@ class StateDir:
             os.fsync(fd)
         finally:
             os.close(fd)
+        failpoint(f"state.{name}.before")
         temporary.replace(self.path / name)
+        failpoint(f"state.{name}.after")

@@ -13,6 +13,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.keeper.procfs import boot_id, read_stat
 from harness_core.runtime.processes import ProcessIdentity, ProcessTable, Scanner, wait_pidfd
 
@@ -140,8 +141,10 @@ async def _ask(tree: Tree, members: list[ProcessIdentity], signum: int, grace: G
     ended = asyncio.ensure_future(wait_pidfd(fd))
     try:
         told = {one for one in members if _group_of(one) == tree.leader.pid}
+        failpoint("stop.term.before")
         tree.leader.signal(signum, group=True)
         tree.leader.signal(signal.SIGCONT, group=True)  # a stopped process cannot end
+        failpoint("stop.term.after")
         await grace.wait(ended)
     finally:
         ended.cancel()
@@ -172,11 +175,13 @@ async def _kill(tree: Tree, members: list[ProcessIdentity], scanner: Scanner) ->
     step, longest = _LOOK
     refused = ""
     while members and loop.time() < until:
+        failpoint("stop.kill.before")
         for one in members:
             try:
                 one.signal(signal.SIGKILL)
             except PermissionError:
                 refused = "not permitted"
+        failpoint("stop.kill.after")
         await asyncio.sleep(step)
         step = min(longest, step * 2)
         members = tree.members(await scanner.table())

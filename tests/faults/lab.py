@@ -141,13 +141,14 @@ class Lab:
 
     def kill_keeper(self, signum: int = signal.SIGKILL) -> int:
         """Signal the present keeper; after a SIGKILL it is gone when this returns."""
-        pid = until(lambda: self._living_keeper(), "a keeper")
+        pid = until(lambda: self.living_keeper(), "a keeper")
         os.kill(pid, signum)
         if signum == signal.SIGKILL:
             until(lambda: not alive(pid), "the keeper to be gone")
         return pid
 
-    def _living_keeper(self) -> int | None:
+    def living_keeper(self) -> int | None:
+        """The same, or ``None`` while there is none."""
         try:
             pid = self.keeper
         except (OSError, ValueError, KeyError):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import limits
+from .failpoints import failpoint
 from .procfs import MARKER, exit_status, read_stat
 from .records import Record
 
@@ -69,8 +70,10 @@ class Instance:
         self.exit["oom"] = self.exit["signal"] == 9 and limits.oom_killed(cgroups)
         limits.remove(cgroups)
         # the folder may have been removed by somebody; what is known in memory is still told
+        failpoint("keeper.exit.before-record")
         with contextlib.suppress(OSError):
             self.record.add({"exit": self.exit})
+        failpoint("keeper.exit.after-record")
         self.close()
 
     def close(self) -> None:
@@ -124,6 +127,7 @@ def spawn(
     launch = limits.prepare(
         cgroup, memory=wanted.get("memory"), cpu=wanted.get("cpu"), nofile=wanted.get("nofile")
     ) if wanted else limits.Launch([], [], [], [])  # fmt: skip
+    failpoint("keeper.spawn.before-exec")
     try:
         popen = _popen(request, launch, outputs, nofile)
     except OSError as error:
@@ -134,6 +138,7 @@ def spawn(
         ) from None
     finally:
         _take_back(launch.entries)
+    failpoint("keeper.spawn.after-exec")
     born = read_stat(popen.pid)
     assert born is not None, "an unreaped child has a stat"
     record.add(
@@ -145,6 +150,7 @@ def spawn(
             "notes": launch.notes,
         }
     )
+    failpoint("keeper.spawn.after-record")
     return Instance(record, popen=popen)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness_core.runtime.keeper.client import KeeperClient, KeeperLost, KeeperRefused
+from harness_core.runtime.keeper.failpoints import VARIABLES, failpoint
 from harness_core.runtime.keeper.wire import PROTOCOL
 from harness_core.runtime.processes import ProcessIdentity, wait_pidfd
 
@@ -86,10 +87,12 @@ class KeeperLink:
     async def _connected(self, timeout: float) -> KeeperClient:
         try:
             async with asyncio.timeout(timeout):
-                await self._ready.wait()
+                # the keeper may have died a moment ago, before this was noticed here
+                while self._client is None or self._client.lost.done():
+                    self._ready.clear()
+                    await self._ready.wait()
         except TimeoutError:
             raise KeeperLost(self.trouble) from None
-        assert self._client is not None, "ready means connected"
         return self._client
 
     async def _maintain(self) -> None:
@@ -118,6 +121,7 @@ class KeeperLink:
                 await asyncio.sleep(pause)
             finally:
                 self._ready.clear()
+                self._client = None
                 without_since = loop.time()
                 await client.close()
 
@@ -165,6 +169,7 @@ class KeeperLink:
         """Start a keeper and wait until it listens."""
         if self._lock_held():
             await self._end_holder()
+        failpoint("link.launch.before")
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             pid = self._spawn(writer)
@@ -183,6 +188,7 @@ class KeeperLink:
             raise KeeperLost(f"a new keeper did not come up within {_START:g} s") from None
         finally:
             os.close(reader)
+        failpoint("link.launch.after")
         if "pid" not in said:
             raise KeeperLost(f"a new keeper did not come up: {said.get('error') or self._last_words()}")
 
@@ -191,7 +197,7 @@ class KeeperLink:
         return os.posix_spawn(
             sys.executable,
             [sys.executable, "-I", "-S", str(_MAIN), "--dir", str(self._directory)],
-            {"PATH": os.environ.get("PATH", os.defpath)},
+            {"PATH": os.environ.get("PATH", os.defpath)} | {n: os.environ[n] for n in VARIABLES if n in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, writer, 1),

@@ -13,6 +13,8 @@ import os
 import re
 from typing import Any
 
+from .failpoints import failpoint
+
 __all__ = ["KEY", "Record", "Records"]
 
 #: stack/name; plain names only, since they become folders
@@ -56,7 +58,9 @@ class Record:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             line = json.dumps(facts).encode() + b"\n"
+            failpoint("keeper.record.created")
             os.posix_fallocate(fd, 0, len(line) + _RESERVED)
+            failpoint("keeper.record.reserved")
             os.pwrite(fd, line, 0)
         finally:
             os.close(fd)
@@ -73,6 +77,7 @@ class Record:
             os.close(fd)
 
     def delete(self) -> None:
+        failpoint("keeper.record.delete")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
 

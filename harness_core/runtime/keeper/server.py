@@ -18,6 +18,7 @@ from typing import Any
 
 from .children import Instance, Refused, reserve_low_fds
 from .control import Connection, listen
+from .failpoints import failpoint
 from .procfs import boot_id, read_stat
 from .services import Services
 from .streams import Mover
@@ -58,7 +59,9 @@ class Keeper:
         self._wakeup = _wake_on_signals(self._signalled)
         self._register(self._wakeup.fileno(), lambda _mask: self._drain_wakeup())
         self._register(self._mover.fileno(), lambda _mask: self._turn())
+        failpoint("keeper.recover.before")
         self._services.recover()
+        failpoint("keeper.recover.after")
         self._listener = listen(self._directory)
         self._register(self._listener.fileno(), lambda _mask: self._accept())
 
@@ -304,8 +307,10 @@ def main() -> int:
         return 3
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         sys.stderr.write("orphans of services will not come to the keeper: no subreaper here\n")
+    failpoint("keeper.locked")
     keeper = Keeper(options.dir, idle_exit=options.idle_exit, splice=not options.no_splice)
     keeper.open()
+    failpoint("keeper.listening")
     _say({"pid": os.getpid()})
     keeper.run()
     return 0

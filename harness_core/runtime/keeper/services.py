@@ -11,6 +11,7 @@ from typing import Any
 from . import limits
 from .adopt import adopt
 from .children import Instance, Refused, raise_fd_limit, spawn
+from .failpoints import failpoint
 from .procfs import boot_id
 from .records import KEY, Record, Records
 from .segments import STREAMS
@@ -132,8 +133,10 @@ class Services:
             if life is None:  # an orphan of a service, ours as the subreaper
                 os.waitpid(info.si_pid, 0)
                 continue
+            failpoint("keeper.reap.before")
             status = info.si_status << 8 if info.si_code == os.CLD_EXITED else info.si_status
             self._end(life, status)
+            failpoint("keeper.reap.recorded")
             os.waitpid(info.si_pid, 0)
 
     def ended_unowned(self, life: Instance) -> None:
@@ -150,6 +153,7 @@ class Services:
             service.forgotten = True
             alive.record.add({"forgotten": True})
             return
+        failpoint("keeper.forget")
         del self.services[key]
         for life in service.lives.values():
             life.close()
@@ -223,6 +227,7 @@ class Services:
             if stream.waiting():
                 stream.drain(now)
                 self._mover.changed.add(stream)
+        failpoint("keeper.exit.drained")
         life.end(status)
         self._on_exit(life, service.ends())
         if service.forgotten:

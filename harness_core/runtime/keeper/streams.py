@@ -18,6 +18,7 @@ import struct
 import termios
 import time
 
+from .failpoints import failpoint
 from .segments import fifo_name
 from .writer import SegmentWriter
 
@@ -81,6 +82,7 @@ class Stream:
         """Move up to ``limit`` bytes; 0 when there are none or they cannot be stored (see ``blocked``)."""
         try:
             self.writer.prepare(now)
+            failpoint("keeper.bytes.before")
             moved = self._move(min(limit, self.writer.room))
         except BlockingIOError:
             return 0
@@ -89,6 +91,7 @@ class Stream:
                 return self._drop(limit)
             self.blocked = error.errno or errno.EIO
             return 0
+        failpoint("keeper.bytes.after")
         self.blocked = 0
         self.writer.advance(moved)
         if moved * 2 >= self._capacity and self._capacity < _WIDE:

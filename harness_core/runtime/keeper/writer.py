@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from .failpoints import failpoint
 from .segments import EPOCH, GAP, RECORD, TIME, end_of, index_path, list_segments, read_index, segment_name
 
 __all__ = ["SegmentWriter"]
@@ -82,6 +83,7 @@ class SegmentWriter:
             self.close()
             self._open(self._base if self._usable() else self.end)
         elif self.room <= 0:
+            failpoint("keeper.segment.roll")
             self.close()
             self._open(self.end)
         if self._pending:
@@ -131,6 +133,7 @@ class SegmentWriter:
             fd = os.open(path, flags, 0o600)
         os.lseek(fd, 0, os.SEEK_END)
         self.fd, self._base, self._noted = fd, base, 0.0
+        failpoint("keeper.segment.opened")
         self._open_index(path)
         self._retire()
 
@@ -148,6 +151,7 @@ class SegmentWriter:
 
     def _retire(self) -> None:
         for segment in list_segments(self._directory, self.stream)[: -self.max_files]:
+            failpoint("keeper.segment.retire")
             for path in (index_path(segment.path), segment.path):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
