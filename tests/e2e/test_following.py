@@ -117,3 +117,22 @@ def test_what_logs_can_be_asked_for(harness: Harness) -> None:
     before = harness.ok("logs", "talk", "--previous", "--no-prefix").out.splitlines()
     assert before[0] == first[0]
     assert harness.run("logs", "talk", "-n", "all").out.count("life") == 2
+
+
+def test_levels_are_found_in_every_dress_and_output_can_be_dropped(harness: Harness) -> None:
+    lines = ["INFO starting", "2026 WARN low", '{"level":"error","msg":"x"}', "level=debug y", "plain", "CRITICAL end"]
+    echoes = "; ".join(f"echo '{line}'" for line in lines)
+    harness.write("say.sh", f"{echoes}; exec sleep 1000")
+    harness.write("harness.yaml", "name: shop\nservices: {a: {target: {type: process, binary: sh, args: [say.sh]}}}\n")
+    harness.ok("start")
+
+    def shown(*args: str) -> list[str]:
+        return harness.ok("logs", "a", "--no-prefix", *args).out.splitlines()
+
+    assert shown("--level", "error") == [lines[2], lines[5]]
+    assert shown("--level", "warning") == [lines[1], lines[2], lines[5]]
+    assert shown("--level", "warning", "--grep", "^C") == [lines[5]]
+    assert harness.run("logs", "a", "--level", "loud").code == 2
+    assert harness.run("logs", "--clear", "a").code == 2, "not without being sure"
+    harness.ok("logs", "--clear", "-y", "a")
+    assert shown() == []

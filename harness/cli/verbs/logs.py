@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.cli.grammar import STACK, UNITS, Option, Verb
+from harness.cli.levels import LEVELS, pattern
 from harness.cli.render.logs import LogWriter, gap_line, json_line
 from harness.cli.session import Cli
 from harness.cli.times import parse_moment
@@ -34,15 +35,21 @@ def run(
     since: str | None,
     until: str | None,
     grep: str | None,
+    level: str | None,
     stream: str,
     previous: bool,
     timestamps: bool,
     no_prefix: bool,
     raw: bool,
+    clear: bool,
 ) -> int:
+    if clear:
+        return _clear(cli, names, stack)
     now = time.time()
     # a point in time says how far back, and an earlier life is wanted whole; otherwise it is the last lines
     count = None if (since or previous) and tail is None else _count(tail or _DEFAULT_TAIL)
+    if level:
+        grep = pattern(level, grep)
     params = {**cli.select, "names": list(names), "stack": stack, "tail": count, "grep": grep, "previous": previous}
     params |= {"since": parse_moment(since, "--since", now) if since else None}
     params |= {"until": parse_moment(until, "--until", now) if until else None, "stream": _STREAMS[stream]}
@@ -52,6 +59,16 @@ def run(
     if follow or (count is None and not (since or previous)) or (count or 0) > _MOST_AT_ONCE:
         return _streamed(cli, params, writer, follow=follow)
     return _stored(cli, params, writer)
+
+
+def _clear(cli: Cli, names: tuple[str, ...], stack: str | None) -> int:
+    what = ", ".join(names) or stack or "all units"
+    if not cli.confirm(f"drop the stored output of {what}?", refuse=f"cannot drop output of {what} without being sure"):
+        cli.note("nothing was dropped")
+        return 1
+    done = cli.call("logs.clear", {**cli.select, "names": list(names), "stack": stack})
+    cli.data(done, lambda: [done["message"]])
+    return 0
 
 
 def _count(tail: str) -> int | None:
@@ -134,10 +151,18 @@ VERB = Verb(
         Option(("--since",), "Not older than this: 10m, 14:30, a date.", "text", metavar="TIME"),
         Option(("--until",), "Not newer than this.", "text", metavar="TIME"),
         Option(("--grep",), "Only lines that match this regular expression.", "text", metavar="RE"),
+        Option(
+            ("--level",),
+            "Only lines that name this level or a more severe one.",
+            "choice",
+            choices=LEVELS,
+            metavar="LEVEL",
+        ),
         Option(("--stream",), "Only standard output or error.", "choice", default="all", choices=("out", "err", "all")),
         Option(("--previous",), "The life before the present one."),
         Option(("-t", "--timestamps"), "Begin each line with its time."),
         Option(("--no-prefix",), "Leave out the unit's name."),
         Option(("--raw",), "The bytes as they were written."),
+        Option(("--clear",), "Drop the stored output instead of showing it."),
     ),
 )
