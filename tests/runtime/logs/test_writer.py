@@ -1,13 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from harness_core.runtime.logs import LogStore
 from harness_core.runtime.logs.cursor import Chunk, Cursor, Gap
@@ -76,23 +75,25 @@ async def test_threads_do_not_mix_their_lines(writer: Writers, folder: Path) -> 
     assert all(len(set(line)) == 1 and len(line) == 30 for line in lines)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_at_100_bytes() -> Iterator[None]:
-    """A disk that takes no file longer than 100 bytes."""
+    """A disk that takes no file longer than 100 bytes. No fixture: what pytest itself writes must not meet it."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("full_at_100_bytes")
 async def test_a_full_disk_is_told_by_the_count_and_gaps_are_noted(writer: Writers, folder: Path) -> None:
     stdout = writer()
     stdout.begin(1)
-    assert stdout.append(b"x" * 150) == 100
-    assert stdout.append(b"y") == 0
+    with full_at_100_bytes():
+        assert stdout.append(b"x" * 150) == 100
+        assert stdout.append(b"y") == 0
     stdout.drop(51)
     found = everything(folder)
     assert [type(part) for part in found] == [Chunk, Gap]
