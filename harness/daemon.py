@@ -77,6 +77,7 @@ class _Daemon:
             loop.add_signal_handler(number, self._asked_to_leave)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         self._bind()
+        self._table.check()  # before anything is touched: a door without a lock is a defect of ours
         manager = self._manager
         try:
             await manager.open()

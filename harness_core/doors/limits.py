@@ -34,6 +34,10 @@ class Limits:
     requests: float = 100.0
     requests_burst: float = 200.0
     connections_per_token: int = 32
+    #: the same of the local token, which all commands of the daemon's own user share: terminals, scripts, dashboards
+    local_requests: float = 1000.0
+    local_requests_burst: float = 2000.0
+    local_connections: int = 512
     #: requests of one connection that are being worked on
     in_flight: int = 64
     subscriptions: int = 256

@@ -43,7 +43,8 @@ class Sessions:
     def enter(self, token: Token, arrival: Arrival) -> Session:
         """A new session. Raises ``Overloaded`` when the token has too many."""
         sessions = self._open.setdefault(token.id, set())
-        if len(sessions) >= self._limits.connections_per_token:
+        limits = self._limits
+        if len(sessions) >= (limits.local_connections if token.local else limits.connections_per_token):
             raise Overloaded(
                 f"cannot open another connection: the token {token.name!r} has {len(sessions)} already",
                 hint="close one, or use another token",
@@ -67,7 +68,7 @@ class Sessions:
         now = asyncio.get_running_loop().time()
         budget = self._budgets.get(token.id)
         if budget is None:
-            budget = self._budgets[token.id] = Bucket(self._limits.requests, self._limits.requests_burst, now)
+            budget = self._budgets[token.id] = self._budget(token, now)
         return budget.take(now)
 
     def end_token(self, token_id: str) -> None:
@@ -75,6 +76,12 @@ class Sessions:
         self._budgets.pop(token_id, None)
         for session in list(self._open.get(token_id, ())):
             session.end()
+
+    def _budget(self, token: Token, now: float) -> Bucket:
+        limits = self._limits
+        if token.local:
+            return Bucket(limits.local_requests, limits.local_requests_burst, now)
+        return Bucket(limits.requests, limits.requests_burst, now)
 
     def _watch(self, session: Session) -> None:
         if session.token.expires is None:

@@ -56,6 +56,11 @@ class Token:
     last_used: float | None = None
     revoked: bool = False
 
+    @property
+    def local(self) -> bool:
+        """Whether it is the one that all commands of the daemon's own user share; nobody can create another."""
+        return self.name == LOCAL_NAME
+
     def row(self) -> TokenRow:
         """As ``token.list`` shows it."""
         return {

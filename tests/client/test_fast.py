@@ -63,10 +63,10 @@ async def test_an_answer_that_does_not_come_in_time(house: House) -> None:
 
 
 async def test_an_overloaded_daemon_is_asked_again(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "state", Limits(requests=20.0, requests_burst=1.0)) as house:
+    async with open_house(tmp_path / "state", Limits(local_requests=20.0, local_requests_burst=1.0)) as house:
         for number in range(4):
             assert (await call(house.endpoint, "echo", value=number))["value"] == number
-    async with open_house(tmp_path / "slow", Limits(requests=0.01, requests_burst=1.0)) as house:
+    async with open_house(tmp_path / "slow", Limits(local_requests=0.01, local_requests_burst=1.0)) as house:
         await call(house.endpoint, "echo")
         with pytest.raises(Overloaded):
             await call(house.endpoint, "echo")

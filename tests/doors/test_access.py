@@ -181,7 +181,7 @@ async def test_guessing_on_loopback_is_slowed_down_but_a_valid_token_always_pass
 
 
 async def test_requests_beyond_the_rate_are_refused_with_the_time_to_wait(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "state", Limits(requests=1.0, requests_burst=3.0)) as house:
+    async with open_house(tmp_path / "state", Limits(local_requests=1.0, local_requests_burst=3.0)) as house:
         answers = [await http(house, request("echo")) for _ in range(4)]
         assert [status for status, _, _ in answers] == [200, 200, 200, 429]
         _, headers, body = answers[-1]
@@ -190,7 +190,7 @@ async def test_requests_beyond_the_rate_are_refused_with_the_time_to_wait(tmp_pa
 
 
 async def test_connections_of_one_token_are_bounded(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "state", Limits(connections_per_token=2)) as house:
+    async with open_house(tmp_path / "state", Limits(local_connections=2)) as house:
         async with websocket(house), websocket(house):
             with pytest.raises(InvalidStatus) as caught:
                 async with websocket(house):

@@ -98,7 +98,7 @@ async def test_more_requests_at_once_than_allowed_are_refused_not_queued(tmp_pat
 
 
 async def test_requests_on_a_websocket_count_against_the_rate(tmp_path: Path) -> None:
-    limits = Limits(requests=1.0, requests_burst=3.0)
+    limits = Limits(local_requests=1.0, local_requests_burst=3.0)
     async with open_house(tmp_path / "state", limits) as house, websocket(house) as client:
         answers = [await ask(client, request("echo")) for _ in range(3)]
     assert ["error" in answer for answer in answers] == [False, False, True]

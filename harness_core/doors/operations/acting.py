@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from harness_core.domain import select, views
 from harness_core.domain.errors import UsageError
 from harness_core.domain.outcome import Goal
-from harness_core.domain.protocol import Act, OperationResult, PlanResult, PlanStep, RunTask, Wait
+from harness_core.domain.protocol import Act, OperationResult, PlanResult, PlanStep, Role, RunTask, Wait
 from harness_core.domain.states import ACTIVE, Kind, Phase, Wanted
 from harness_core.domain.stimuli import WantDown, WantUp
 from harness_core.domain.unit import Unit
@@ -66,7 +66,6 @@ class _Actions:
         return await follow_until(manager, goals, stream, after=before, began=began, timeout=request.timeout)
 
     async def wait(self, request: Wait, caller: Caller, stream: Stream) -> OperationResult:
-        del caller
         try:
             goal = Goal(request.condition)
         except ValueError:
@@ -78,7 +77,8 @@ class _Actions:
             chosen = [u for u in chosen if u.wanted is Wanted.UP or goal is Goal.STOPPED]
         goals = {unit.key: goal for unit in chosen}
         began, after = manager.clock.monotonic(), manager.engine.snapshot.seq
-        return await follow_until(manager, goals, stream, after=after, began=began, timeout=request.timeout)
+        output, timeout = caller.role >= Role.LOGS, request.timeout
+        return await follow_until(manager, goals, stream, after=after, began=began, timeout=timeout, output=output)
 
     async def run(self, request: RunTask, caller: Caller, stream: Stream) -> OperationResult:
         manager, began = self._manager, self._manager.clock.monotonic()

@@ -20,11 +20,19 @@ LAST_LINES = 10
 
 
 async def follow_until(
-    manager: Manager, goals: dict[str, Goal], stream: Stream, *, after: int, began: float, timeout: float | None
+    manager: Manager,
+    goals: dict[str, Goal],
+    stream: Stream,
+    *,
+    after: int,
+    began: float,
+    timeout: float | None,
+    output: bool = True,
 ) -> OperationResult:
     """Send what happens to these units until each has got where it was wanted, or cannot any more.
 
-    Ends with ``ended_by`` "timeout" after ``timeout`` seconds. Cancellation only ends the watching.
+    Ends with ``ended_by`` "timeout" after ``timeout`` seconds. Cancellation only ends the watching. Without ``output``
+    nothing is shown that a service wrote, for callers who may not read logs.
     """
     feed, clock = manager.engine.feed, manager.clock
     deadline = None if timeout is None else clock.monotonic() + timeout
@@ -50,12 +58,14 @@ async def follow_until(
         moments = [settles_at(u, goals[u.key]) for u in units if outcomes[u.key] is Outcome.PENDING]
         wakes = [moment for moment in (*moments, deadline) if moment is not None and moment > now]
         await feed.wait(min(wakes) - now + 0.001 if wakes else None)
-    result = await result_of(manager, goals, began=began, ended_by=ended_by)
+    result = await result_of(manager, goals, began=began, ended_by=ended_by, output=output)
     result["order"] = [key.split("/", 1)[1] for key in order]
     return result
 
 
-async def result_of(manager: Manager, goals: dict[str, Goal], *, began: float, ended_by: str = "") -> OperationResult:
+async def result_of(
+    manager: Manager, goals: dict[str, Goal], *, began: float, ended_by: str = "", output: bool = True
+) -> OperationResult:
     """How it stands now, with what a person needs to know about what failed."""
     now = manager.clock.monotonic()
     units = _units(manager, list(goals))
@@ -64,7 +74,7 @@ async def result_of(manager: Manager, goals: dict[str, Goal], *, began: float, e
         u for u in units if outcomes[u.key] is Outcome.FAILED or (ended_by and outcomes[u.key] is Outcome.PENDING)
     ]
     blamed = {u.key: u for u in failed if u.phase is not Phase.BLOCKED}
-    failures = [await _failure(manager, unit, failed) for unit in (blamed.values() or failed)]
+    failures = [await _failure(manager, unit, failed, output) for unit in (blamed.values() or failed)]
     return {
         "ok": not failed,
         "unchanged": False,
@@ -94,9 +104,9 @@ def _snapshot(manager: Manager, keys: list[str]) -> FollowItem:
     return {"seq": seq, "snapshot": views.status(world, _units(manager, keys), manager.clocks(), seq)}
 
 
-async def _failure(manager: Manager, unit: Unit, failed: list[Unit]) -> Failure:
+async def _failure(manager: Manager, unit: Unit, failed: list[Unit], output: bool) -> Failure:
     skipped = set(with_dependents(manager.world, [unit])) - {unit.key}
-    lines = await manager.last_lines(unit.key, LAST_LINES) if unit.epoch else []
+    lines = await manager.last_lines(unit.key, LAST_LINES) if unit.epoch and output else []
     name = unit.spec.name
     return {
         "service": name,
