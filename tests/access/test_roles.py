@@ -46,6 +46,7 @@ COMMANDS: dict[str, list[str]] = {
     "task.run": ["run", "once"],
     "logs": ["logs", "web"],
     "logs.follow": ["logs", "-f", "web"],
+    "logs.clear": ["logs", "--clear", "web", "-y"],
     "exec": ["exec", "web", "true"],
     "token.create": ["token", "create", "more"],
     "token.list": ["token", "list"],
@@ -53,7 +54,7 @@ COMMANDS: dict[str, list[str]] = {
     "cert.rotate": ["cert", "rotate"],
 }
 #: no command asks for these by itself
-NO_COMMAND = {"daemon.env", "logs.clear"}
+NO_COMMAND = {"daemon.env"}
 
 
 def params_of(operation: Operation) -> dict[str, Any]:
