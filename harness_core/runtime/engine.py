@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _MAX_WISHES = 10_000
 #: how often a refused disk is tried again
 _RETRY = 1.0
+#: how long the first turn may take before the daemon goes on without having seen it
+_FIRST_TURN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,10 @@ class Engine:
     # ── the life of the engine ───────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self, *, boot_id: str = "") -> list[str]:
-        """Load the world, look for what an earlier daemon left, and begin to turn. Returns problems in sentences."""
+        """Load the world, begin to turn, and begin to look for what an earlier daemon left.
+
+        Returns problems in sentences. The snapshot shows by then what is being looked for.
+        """
         records, world, problems = await self._in_writer(self._load)
         self._world = world
         self.snapshot = Snapshot(world, self.feed.seq)
@@ -88,6 +93,7 @@ class Engine:
         self._mailbox.append(Boot(same_boot=known == boot_id))
         self._mail.set()
         self._task = asyncio.create_task(self._run(), name="engine")
+        await self.feed.wait(_FIRST_TURN)
         return [*self._store.damaged, *problems]
 
     def _load(self) -> tuple[Mapping[RecordKey, Mapping[str, Any]], World, list[str]]:

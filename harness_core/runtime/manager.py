@@ -27,6 +27,8 @@ __all__ = ["Manager"]
 log = logging.getLogger(__name__)
 
 OPEN_DEADLINE = 10.0
+#: how long callers wait at most for what an earlier daemon left to be taken back
+TAKE_BACK = 1.5
 
 
 class Manager:
@@ -66,6 +68,15 @@ class Manager:
             self.executors[kind] = executor
         self._runner = Runner(self.executors, self.launch, self.prober, self.engine.post, self.clock, self.logs)
         self.problems += await self.engine.open(boot_id=boot_id())
+        await self._take_back()
+
+    async def _take_back(self) -> None:
+        """Give what is looked for a moment to be found, so that the first caller is not shown "unknown" for nothing."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TAKE_BACK
+        while any(unit.reason.code == "seeking" for unit in self.world.units.values()):
+            if not await self.engine.feed.wait(max(0.0, deadline - loop.time())):
+                return
 
     async def close(self) -> None:
         await self.engine.close()
