@@ -108,9 +108,11 @@ class Engine:
         """Take in what waits, store it, and stop turning. Instances stay as they are; further wishes are refused."""
         self._closing = True
         self._mail.set()
-        if self._task is not None:
-            await self._task
-        self._writer.shutdown(wait=True)
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
+            self._writer.shutdown(wait=True)
 
     async def wait_failed(self) -> None:
         """Return only by raising, should the engine itself break."""
