@@ -6,7 +6,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from harness_core.client import trust
@@ -20,7 +21,16 @@ from harness_core.domain.errors import (
     error_from_wire,
 )
 
-__all__ = ["DEFAULT_TIMEOUT", "call", "encoded", "unreachable", "with_authority"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "call",
+    "connect",
+    "encoded",
+    "host_header",
+    "reaching",
+    "unreachable",
+    "with_authority",
+]
 
 DEFAULT_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
@@ -63,27 +73,32 @@ def encoded(request_id: int, method: str, params: Mapping[str, Any] | None) -> b
 
 
 def _ask(endpoint: Endpoint, method: str, body: bytes, deadline: float) -> Any:
-    connected = False
-    try:
-        with _connect(endpoint, deadline) as sock:
-            connected = True
-            sock.sendall(_head(endpoint, len(body)) + body)
+    with reaching(endpoint), connect(endpoint, deadline) as sock:
+        sock.sendall(_head(endpoint, len(body)) + body)
+        try:
             status, answer = _read_answer(sock, deadline)
+        except TimeoutError:
+            raise TimedOut(
+                f"cannot wait any longer for {method}: no answer in time",
+                hint="the daemon goes on with it; see harness status",
+            ) from None
+    return _result(endpoint, status, answer)
+
+
+@contextmanager
+def reaching(endpoint: Endpoint) -> Iterator[None]:
+    """What goes wrong on the way to the daemon, as our errors: ``NotAllowed`` or ``DaemonUnreachable``."""
+    try:
+        yield
     except TimeoutError:
-        if not connected:
-            raise unreachable(endpoint, "it does not answer in time") from None
-        raise TimedOut(
-            f"cannot wait any longer for {method}: no answer in time",
-            hint="the daemon goes on with it; see harness status",
-        ) from None
+        raise unreachable(endpoint, "it does not answer in time") from None
     except ssl.SSLError as error:
         raise trust.tls_error(endpoint, error) from None
     except OSError as error:
         raise unreachable(endpoint, (error.strerror or str(error)).lower()) from None
-    return _result(endpoint, status, answer)
 
 
-def _connect(endpoint: Endpoint, deadline: float) -> ssl.SSLSocket:
+def connect(endpoint: Endpoint, deadline: float) -> ssl.SSLSocket:
     """A verified connection. Proxies of the environment are not for us: the host is known, the certificate pinned."""
     endpoint = with_authority(endpoint, _left(deadline))
     try:
@@ -114,10 +129,14 @@ def _handshake(endpoint: Endpoint, deadline: float) -> ssl.SSLSocket:
         raise
 
 
-def _head(endpoint: Endpoint, length: int) -> bytes:
+def host_header(endpoint: Endpoint) -> str:
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{host}:{endpoint.port}"
+
+
+def _head(endpoint: Endpoint, length: int) -> bytes:
     return (
-        f"POST /rpc HTTP/1.1\r\nHost: {host}:{endpoint.port}\r\nAuthorization: Bearer {endpoint.token}\r\n"
+        f"POST /rpc HTTP/1.1\r\nHost: {host_header(endpoint)}\r\nAuthorization: Bearer {endpoint.token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     ).encode()
 

@@ -1,18 +1,20 @@
 """Streams over the WebSocket: items as they come, a result at the end, and a way to send and to cancel.
 
-One connection a stream, so that whoever stops reading holds up nothing else. websockets is imported when one is opened.
+One connection a stream, so that whoever stops reading holds up nothing else.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from harness_core.client import fast, trust
+from harness_core.client import fast
 from harness_core.client.endpoint import Endpoint
+from harness_core.client.websocket import Refused, WebSocket, WebSocketLost
 from harness_core.domain.errors import (
     DaemonUnreachable,
     HarnessError,
@@ -22,9 +24,6 @@ from harness_core.domain.errors import (
     error_from_wire,
 )
 
-if TYPE_CHECKING:
-    from websockets.sync.client import ClientConnection
-
 __all__ = ["Stream"]
 
 Item = TypeVar("Item")
@@ -32,8 +31,6 @@ Result = TypeVar("Result")
 
 _MAX_MESSAGE = 64 << 20
 _OPEN_TIMEOUT = 10.0
-#: whoever leaves in the middle of a flood must not read it to its end first
-_CLOSE_TIMEOUT = 0.2
 _REQUEST_ID = 1
 #: sends that may wait for the daemon to take them
 _WINDOW = 8
@@ -143,21 +140,17 @@ class Stream(Generic[Item, Result]):
         return None
 
     def _transmit(self, message: bytes) -> None:
-        from websockets.exceptions import ConnectionClosed
-
         try:
-            self._connection.send(message, text=True)
-        except ConnectionClosed as error:
-            raise self._lost(error.rcvd.code if error.rcvd else 0, error.rcvd.reason if error.rcvd else "") from None
+            self._connection.send(message)
+        except WebSocketLost as error:
+            raise self._lost(error.code, error.reason) from None
 
     def _receive(self, timeout: float | None = None) -> str | bytes:
-        from websockets.exceptions import ConnectionClosed
-
         try:
             # no deadline by default: silence is what a quiet service sounds like, and pings end a dead connection
-            return self._connection.recv(timeout)
-        except ConnectionClosed as error:
-            raise self._lost(error.rcvd.code if error.rcvd else 0, error.rcvd.reason if error.rcvd else "") from None
+            return self._connection.receive(timeout)
+        except WebSocketLost as error:
+            raise self._lost(error.code, error.reason) from None
 
     def _lost(self, code: int, reason: str) -> HarnessError:
         self._ended = True
@@ -169,45 +162,32 @@ class Stream(Generic[Item, Result]):
         )
 
 
-def _open(endpoint: Endpoint) -> ClientConnection:
-    import ssl
+def _open(endpoint: Endpoint) -> WebSocket:
+    from harness_core.domain.protocol.wire import SUBPROTOCOL
 
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-    from websockets.sync.client import connect
-    from websockets.typing import Subprotocol
-
-    from harness_core.domain.protocol import SUBPROTOCOL
-
-    endpoint = fast.with_authority(endpoint, _OPEN_TIMEOUT)
-    try:
-        # entered by hand: the stream is the context manager
-        return connect(
-            f"wss{endpoint.url.removeprefix('https')}/ws",
-            ssl=trust.tls_context(endpoint),
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            additional_headers={"Authorization": f"Bearer {endpoint.token}"},
-            user_agent_header=None,
-            compression=None,
-            proxy=None,
-            max_size=_MAX_MESSAGE,
-            open_timeout=_OPEN_TIMEOUT,
-            close_timeout=_CLOSE_TIMEOUT,
-        ).__enter__()
-    except InvalidStatus as error:
-        raise _refusal(error.response.status_code, error.response.body) from None
-    except ssl.SSLError as error:
-        raise trust.tls_error(endpoint, error) from None
-    except TimeoutError:
-        raise fast.unreachable(endpoint, "it does not answer in time") from None
-    except OSError as error:
-        raise fast.unreachable(endpoint, (error.strerror or str(error)).lower()) from None
-    except ConnectionClosed:
-        raise fast.unreachable(endpoint, "it closed the connection") from None
-    except (InvalidHandshake, EOFError) as error:
-        raise fast.unreachable(endpoint, f"what answers there is no harness daemon ({error})") from None
+    with fast.reaching(endpoint):
+        sock = fast.connect(endpoint, time.monotonic() + _OPEN_TIMEOUT)
+        try:
+            sock.settimeout(_OPEN_TIMEOUT)
+            return WebSocket.open(
+                sock,
+                fast.host_header(endpoint),
+                "/ws",
+                {"Authorization": f"Bearer {endpoint.token}"},
+                protocol=SUBPROTOCOL,
+                max_size=_MAX_MESSAGE,
+            )
+        except Refused as refused:
+            sock.close()
+            if not refused.status:
+                raise fast.unreachable(endpoint, "what answers there is no harness daemon") from None
+            raise _refusal(refused.status, refused.body) from None
+        except BaseException:
+            sock.close()
+            raise
 
 
-def _refusal(status: int, body: bytes | bytearray) -> HarnessError:
+def _refusal(status: int, body: bytes) -> HarnessError:
     try:
         return error_from_wire(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):

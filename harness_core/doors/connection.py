@@ -178,7 +178,9 @@ class _Connection:
                     # uvicorn waits for the peer before it writes, so a send that was given up has written nothing
                     async with asyncio.timeout(self._limits.write_deadline):
                         await self._asgi_send(message)
-                        return
+                    # a send that need not wait does not let others run: nor the news that the peer is gone
+                    await asyncio.sleep(0)
+                    return
                 except TimeoutError:
                     if arrival.unsent() < unsent:
                         continue  # slow, but alive

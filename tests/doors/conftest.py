@@ -116,7 +116,7 @@ def table_of(house: Callable[[], House]) -> Table:
                 await stream.send({"value": number, "padding": "x" * request.size})
             if request.items == 0:
                 await asyncio.Event().wait()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConnectionError):  # the caller left: seen by the door, or by this send
             house().cancelled.append("count")
             raise
         return {"value": request.items}
