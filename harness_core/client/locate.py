@@ -65,12 +65,19 @@ def local_endpoint(directory: str) -> Endpoint:
 
 
 def daemon_file(directory: str) -> dict[str, Any] | None:
-    """What the daemon wrote about itself into ``daemon.json``; ``None`` when there is nothing usable."""
+    """What the daemon wrote about itself into ``daemon.json``; ``None`` when there is nothing usable.
+
+    In a copy of a state directory the file tells of the original's daemon, who is none of ours.
+    """
     try:
         found = json.loads(_read(os.path.join(directory, "daemon.json")))
+        info = os.stat(directory)
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("url"), str) else None
+    if not isinstance(found, dict) or not isinstance(found.get("url"), str):
+        return None
+    place = f"{info.st_dev}:{info.st_ino}"
+    return found if found.get("place", place) == place else None
 
 
 def _read(path: str) -> str:

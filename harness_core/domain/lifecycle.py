@@ -19,7 +19,7 @@ from harness_core.domain.news import alive, hear
 from harness_core.domain.patience import not_ready_in_time, recheck
 from harness_core.domain.states import ACTIVE, SETTLED, Health, Kind, Phase, Reason, Wanted
 from harness_core.domain.steps import STOP_GUARD, Step, enter, stop, tell
-from harness_core.domain.stimuli import Give, Taken, WantDown, WantUp
+from harness_core.domain.stimuli import Boot, Give, Taken, WantDown, WantUp
 from harness_core.domain.unit import Unit
 
 __all__ = [
@@ -214,9 +214,12 @@ def pass_time(unit: Unit, now: float) -> Step:
             return unit, ()
 
 
-def boot(unit: Unit, same_boot: bool, now: float) -> Step:
-    """A new daemon looks at what an earlier one left: what may live is sought, never assumed."""
-    if same_boot:
+def boot(unit: Unit, news: Boot, now: float) -> Step:
+    """A new daemon looks at what an earlier one left: what may live is sought, never assumed.
+
+    What a copied state directory tells of belongs to the original: it is neither sought nor started by itself.
+    """
+    if news.same_boot and not news.copied:
         if unit.phase in ACTIVE:
             return _seek(unit, now)
         return unit, ()
@@ -235,11 +238,14 @@ def boot(unit: Unit, same_boot: bool, now: float) -> Step:
         stopping_since=None,
         health=HealthState(),
     )
-    if unit.wanted is Wanted.UP and unit.spec.autostart and unit.phase is not Phase.COMPLETED:
+    starts = unit.wanted is Wanted.UP and unit.spec.autostart and not news.copied
+    if starts and unit.phase is not Phase.COMPLETED:
         return enter(unit, Phase.WAITING, now, Reason("autostart", "starts because the machine was restarted"))
     if unit.phase in SETTLED:
         return unit, ()
     unit = unit.with_(wanted=Wanted.DOWN)
+    if news.copied:
+        return enter(unit, Phase.STOPPED, now, Reason("copied", "ran for the state directory that this is a copy of"))
     return enter(unit, Phase.STOPPED, now, Reason("rebooted", "the machine was restarted since"))
 
 

@@ -169,6 +169,8 @@ class Boot:
     """A daemon has loaded this world. ``same_boot`` is false when the machine was restarted since it was written."""
 
     same_boot: bool
+    #: the world was copied from another state directory, whose daemon and instances may live
+    copied: bool = False
 
 
 News = Spawned | SpawnFailed | Exited | StopEnded | Lost | Recovered | Checked

@@ -85,7 +85,7 @@ def handle(world: World, stimulus: Stimulus, now: float) -> tuple[World, tuple[E
                     turn.step(key, lambda unit: lifecycle.pass_time(unit, now))
         case Boot():
             for key in world.units:
-                turn.step(key, lambda unit: lifecycle.boot(unit, stimulus.same_boot, now))
+                turn.step(key, lambda unit: lifecycle.boot(unit, stimulus, now))
             turn.dirty.update(dict.fromkeys(world.units))
         case _:
             assert_never(stimulus)

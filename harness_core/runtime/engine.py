@@ -79,18 +79,20 @@ class Engine:
 
     # ── the life of the engine ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def open(self, *, boot_id: str = "") -> list[str]:
+    async def open(self, *, boot_id: str = "", place: str = "") -> list[str]:
         """Load the world, begin to turn, and begin to look for what an earlier daemon left.
 
-        Returns problems in sentences. The snapshot shows by then what is being looked for.
+        ``place`` names the state directory: a world that was written in another one is a copy. Returns problems in
+        sentences. The snapshot shows by then what is being looked for.
         """
         records, world, problems = await self._in_writer(self._load)
         self._world = world
         self.snapshot = Snapshot(world, self.feed.seq)
         # the boot is stored with the turn that acts on it; without a record of it, what may live is sought
-        known = records.get(("meta", "boot"), {}).get("id", boot_id)
-        self._owed.meta["meta", "boot"] = {"id": boot_id}
-        self._mailbox.append(Boot(same_boot=known == boot_id))
+        now = {"id": boot_id, "place": place}
+        before = {**now, **records.get(("meta", "boot"), {})}
+        self._owed.meta["meta", "boot"] = now
+        self._mailbox.append(Boot(same_boot=before["id"] == boot_id, copied=before["place"] != place))
         self._mail.set()
         self._task = asyncio.create_task(self._run(), name="engine")
         await self.feed.wait(_FIRST_TURN)

@@ -21,6 +21,7 @@ from harness_core.runtime.logs.store import LogStore
 from harness_core.runtime.plugins import Plugins
 from harness_core.runtime.probes import Prober
 from harness_core.runtime.runner import Runner
+from harness_core.runtime.statedir import place_of
 
 __all__ = ["Manager"]
 
@@ -67,7 +68,7 @@ class Manager:
                 continue
             self.executors[kind] = executor
         self._runner = Runner(self.executors, self.launch, self.prober, self.engine.post, self.clock, self.logs)
-        self.problems += await self.engine.open(boot_id=boot_id())
+        self.problems += await self.engine.open(boot_id=boot_id(), place=place_of(self.state_dir))
         await self._take_back()
 
     async def _take_back(self) -> None:

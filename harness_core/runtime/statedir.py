@@ -15,13 +15,19 @@ import platformdirs
 from harness_core.domain.errors import Conflict, InvalidConfiguration
 from harness_core.runtime.keeper.failpoints import failpoint
 
-__all__ = ["StateDir", "default_path"]
+__all__ = ["StateDir", "default_path", "place_of"]
 
 
 def default_path() -> Path:
     """``HARNESS_STATE_DIR``, else the user's state directory by the platform's convention."""
     given = os.environ.get("HARNESS_STATE_DIR")
     return Path(given).expanduser().absolute() if given else platformdirs.user_state_path("harness")
+
+
+def place_of(path: Path) -> str:
+    """What tells a directory from every copy of it: moving it within its file system keeps the place."""
+    info = path.stat()
+    return f"{info.st_dev}:{info.st_ino}"
 
 
 class StateDir:
@@ -78,15 +84,14 @@ class StateDir:
         return card if isinstance(card, dict) and "pid" in card and "url" in card else None
 
     def write_card(self, card: dict[str, Any]) -> None:
-        self.write("daemon.json", json.dumps(card).encode())
+        self.write("daemon.json", json.dumps({**card, "place": place_of(self.path)}).encode())
 
     def instance(self) -> str:
         """What tells this state directory from every other, also from a copy of it elsewhere: it goes into markers.
 
         Bound to the directory's own inode, so that a copied directory does not take over the processes of the original.
         """
-        info = self.path.stat()
-        place = f"{info.st_dev}:{info.st_ino}"
+        place = place_of(self.path)
         try:
             known = json.loads((self.path / "instance").read_bytes())
             if known["place"] == place:

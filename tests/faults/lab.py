@@ -161,10 +161,11 @@ class Lab:
     def client(self) -> Client:
         return Client(lambda: locate.local_endpoint(str(self.state)), timeout=15.0)
 
-    def stack(self, text: str) -> None:
+    def stack(self, text: str, **settings: str) -> None:
         """The services of the stack file for ``start``; ``{actor}`` stands for the command line of ``actor.py``."""
         actor = f"exec {sys.executable} {ROOT}/tests/faults/actor.py"
-        head = f"name: s\nsettings: {{env: {{LAB: '{self.root}'}}}}\n"
+        given = "".join(f", {key}: {value}" for key, value in settings.items())
+        head = f"name: s\nsettings: {{env: {{LAB: '{self.root}'}}{given}}}\n"
         self._text = head + textwrap.dedent(text).replace("{actor}", actor)
 
     def start(self, *names: str, wait: bool = True, timeout: float | None = 30.0) -> dict[str, Any]:

@@ -59,8 +59,11 @@ class Services:
         self._on_pidfd = on_pidfd
         self._children: dict[int, Instance] = {}
         self._boot_id = boot_id()
+        place = os.stat(directory)
         #: part of the names of our cgroups, other keepers' being beside them
-        self._scope = f"harness.{os.stat(directory).st_ino}"
+        self._scope = f"harness.{place.st_ino}"
+        #: part of every record, so that a copied directory does not take the original's instances
+        self._place = f"{place.st_dev}:{place.st_ino}"
         self._nofile: tuple[int, int] | None = None
         self._fd_limit = os.sysconf("SC_OPEN_MAX") - _FD_RESERVE
         self.services: dict[str, Service] = {}
@@ -77,7 +80,7 @@ class Services:
         """Take back what a former keeper left. One unreadable record does not keep the others back."""
         for record in self._records.read_all():
             with contextlib.suppress(KeyError, TypeError, ValueError):
-                if KEY.fullmatch(record.facts["key"]):
+                if KEY.fullmatch(record.facts["key"]) and record.facts["place"] == self._place:
                     self._take(record)
 
     def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +190,13 @@ class Services:
                 os.close(fd)
 
     def _create_record(self, key: str, epoch: int, request: dict[str, Any]) -> Record:
-        facts = {"key": key, "epoch": epoch, "marker": request["marker"], "boot_id": self._boot_id}
+        facts = {
+            "key": key,
+            "epoch": epoch,
+            "marker": request["marker"],
+            "boot_id": self._boot_id,
+            "place": self._place,
+        }
         facts |= {"logs": request["logs"], "endpoints": request.get("endpoints", {})}  # kept for the daemon, as given
         return Record.create(self._records.path(key, epoch), facts)
 
