@@ -12,6 +12,7 @@ import termios
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness_core.domain.errors import ExecNotStarted
 from harness_core.domain.states import Exit
@@ -26,15 +27,45 @@ _CHUNK = 1 << 16
 _QUEUE = 16
 #: on close, what a command may take to leave before it is killed
 _GRACE = 0.5
+#: once the command has ended, something that it left behind may hold its output open for ever: what was written before
+#: the end is read until nothing has come for this long, and is never more than this many bytes of a stream
+_SILENCE = 0.2
+_AFTERWARDS = 1 << 20
 # a session's leader that opens a terminal makes it its own; the shell does that and becomes the command
 _TAKE_TERMINAL = 'tty=$1; shift; exec "$@" <"$tty" >"$tty" 2>&1'
+
+
+class _Child(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells the end of the process itself; ``Process.wait`` tells the end of everybody who holds its output."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(limit=_CHUNK, loop=loop)
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.pipes: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.pipes = transport
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+async def _spawn(*argv: str, **how: Any) -> tuple[asyncio.subprocess.Process, _Child]:
+    loop = asyncio.get_running_loop()
+    transport, child = await loop.subprocess_exec(_Child, *argv, **how)
+    return asyncio.subprocess.Process(transport, child, loop), child
 
 
 class LocalExec:
     """Implements ``ExecSession`` with a child of the daemon, in a session of its own, which ``close`` ends whole."""
 
-    def __init__(self, process: asyncio.subprocess.Process, marker: str, scanner: Scanner) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, child: _Child, marker: str, scanner: Scanner) -> None:
         self._process = process
+        self._child = child
         self._scanner = scanner
         self._readers: dict[str, asyncio.StreamReader] = {}
         self._writer: asyncio.StreamWriter | asyncio.WriteTransport | None = None
@@ -73,10 +104,10 @@ class LocalExec:
         cls, argv: Sequence[str], program: Path, cwd: Path, env: Mapping[str, str], marker: str, scanner: Scanner
     ) -> LocalExec:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
+        process, child = await _spawn(
             *argv, executable=program, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=env, start_new_session=True
         )
-        session = cls(process, marker, scanner)
+        session = cls(process, child, marker, scanner)
         session._writer = process.stdin
         readers = {"stdout": process.stdout, "stderr": process.stderr}
         session._read_from({name: reader for name, reader in readers.items() if reader is not None})
@@ -96,7 +127,7 @@ class LocalExec:
         master, slave = os.openpty()
         try:
             _resize(master, *size)
-            process = await asyncio.create_subprocess_exec(
+            process, child = await _spawn(
                 "/bin/sh",
                 "-c",
                 _TAKE_TERMINAL,
@@ -116,7 +147,7 @@ class LocalExec:
             raise
         finally:
             os.close(slave)
-        session = cls(process, marker, scanner)
+        session = cls(process, child, marker, scanner)
         await session._attach(master)
         return session
 
@@ -153,7 +184,9 @@ class LocalExec:
             self._tree.leader.signal(signum, group=True)
 
     async def wait(self) -> Exit:
-        code = await self._process.wait()
+        await asyncio.shield(self._child.ended)
+        code = self._process.returncode
+        assert code is not None  # set before the end is told
         return Exit(signal=-code) if code < 0 else Exit(code=code)
 
     async def close(self) -> None:
@@ -168,20 +201,36 @@ class LocalExec:
             self._writer.close()
         if self._master_reader is not None:
             self._master_reader.close()
-        await self._process.wait()
+        await asyncio.shield(self._child.ended)
+        # its pipes may be held by somebody who got away from the tree: they are not waited for
+        if self._child.pipes is not None:
+            self._child.pipes.close()
 
     def _read_from(self, readers: dict[str, asyncio.StreamReader]) -> None:
         self._readers = readers
         self._pumps = [asyncio.create_task(self._pump(name, reader)) for name, reader in readers.items()]
 
     async def _pump(self, name: str, reader: asyncio.StreamReader) -> None:
-        data = b"."
+        data, left = b".", _AFTERWARDS
         while data:
-            try:
-                data = await reader.read(_CHUNK)
-            except OSError:  # a terminal without anybody on it ends this way
-                data = b""
+            data = await self._read(reader)
+            if self._child.ended.done():
+                data = data[:left]
+                left -= len(data)
             await self._chunks.put((name, data))
+
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        """The next piece, b"" at the end of the stream, or when the command has ended and nothing more comes."""
+        reading = asyncio.ensure_future(reader.read(_CHUNK))
+        try:
+            await asyncio.wait((reading, self._child.ended), return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await asyncio.wait((reading,), timeout=_SILENCE)
+            return reading.result() if reading.done() else b""
+        except OSError:  # a terminal without anybody on it ends this way
+            return b""
+        finally:
+            reading.cancel()
 
     async def _attach(self, master: int) -> None:
         loop = asyncio.get_running_loop()

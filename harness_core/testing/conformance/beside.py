@@ -66,6 +66,18 @@ class Beside(Suite):
             await bench.reaches(lambda: bench.living(other) == 0)
             assert bench.living(one.program) == 1
 
+    @needs(able="exec")
+    async def test_a_command_ends_although_something_it_left_holds_its_output(self) -> None:
+        async with Bench(self) as bench:
+            one = await bench.start(Program(runs=None))
+            other = Program(runs=None)
+            line = f"trap '' HUP; sleep {other.token} & echo said; exit 7"
+            for tty in (False, True):
+                exit, output = await _run(bench, one, line, tty=tty)
+                assert exit.code == 7
+                assert output["stdout"].split() == [b"said"]
+                await bench.reaches(lambda: bench.living(other) == 0)
+
     async def test_an_inspection_names_the_main_process(self) -> None:
         async with Bench(self) as bench:
             one = await bench.start(Program(runs=None))
@@ -100,21 +112,30 @@ class Beside(Suite):
         return child
 
 
-async def _exec(bench: Bench, one: Instance, argv: list[str], env: dict[str, str] | None = None) -> ExecSession:
+async def _exec(
+    bench: Bench, one: Instance, argv: list[str], env: dict[str, str] | None = None, tty: bool = False
+) -> ExecSession:
     async with asyncio.timeout(PATIENCE):
-        return await bench.executor.exec(one.marker, one.handle, one.spec, ExecRequest(argv, env or {}))
+        return await bench.executor.exec(one.marker, one.handle, one.spec, ExecRequest(argv, env or {}, tty))
 
 
 async def _run(
-    bench: Bench, one: Instance, line: str, *args: str, stdin: bytes = b"", env: dict[str, str] | None = None
+    bench: Bench,
+    one: Instance,
+    line: str,
+    *args: str,
+    stdin: bytes = b"",
+    env: dict[str, str] | None = None,
+    tty: bool = False,
 ) -> tuple[Exit, dict[str, bytes]]:
-    session = await _exec(bench, one, ["sh", "-c", line, "sh", *args], env)
+    session = await _exec(bench, one, ["sh", "-c", line, "sh", *args], env, tty)
     output = {"stdout": b"", "stderr": b""}
 
     async def feed() -> None:
         if stdin:
             await session.write(stdin)
-        await session.write_eof()
+        if not tty:
+            await session.write_eof()
 
     try:
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
