@@ -59,3 +59,15 @@ def test_a_changed_past_shows_in_the_audit_log(harness: Harness) -> None:
     ran = harness.run("audit", "verify")
     assert ran.code == 1
     assert "changed or removed" in ran.out
+
+
+def test_a_daemon_that_leaves_nothing_running_leaves_no_keeper_either(harness: Harness) -> None:
+    harness.write("harness.yaml", STACK)
+    harness.ok("start")
+    harness.daemon()
+    (keeper,) = harness.keepers
+    harness.ok("daemon", "stop")
+    assert alive(keeper), "it keeps the service"
+    harness.ok("stop", "-y", "--all")
+    harness.ok("daemon", "stop")
+    until(lambda: not alive(keeper), "the keeper to leave", timeout=3.0)

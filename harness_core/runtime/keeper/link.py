@@ -58,6 +58,7 @@ class KeeperLink:
         self.broken = asyncio.Event()
         #: why there is no keeper at the moment
         self.trouble = "the keeper has not been started yet"
+        self._closing = False
         #: the keeper's identity while connected
         self.keeper: ProcessIdentity | None = None
 
@@ -72,7 +73,11 @@ class KeeperLink:
             raise
 
     async def close(self) -> None:
-        """Stop looking after it; keeper and services stay."""
+        """Stop looking after it. Services stay, and with them the keeper; one that has none leaves at once."""
+        self._closing = True
+        if self._client is not None:
+            with contextlib.suppress(KeeperLost, KeeperRefused):
+                await self._client.request("leave", timeout=_ANSWER, idle=True)
         tasks = [task for task in (self._task, *self._reapers) if task is not None]
         for task in tasks:
             task.cancel()
@@ -99,7 +104,7 @@ class KeeperLink:
         pause, longest = _AGAIN
         loop = asyncio.get_running_loop()
         without_since = loop.time()
-        while True:
+        while not self._closing:
             try:
                 client = await self._get()
             except (OSError, KeeperLost, KeeperRefused) as error:

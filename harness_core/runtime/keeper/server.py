@@ -144,9 +144,9 @@ class Keeper:
         client.watches.pop(key, None)
         return {}
 
-    def _leave(self, _client: Connection, _request: dict[str, Any]) -> dict[str, Any]:
-        """Make room for another keeper. Services stay."""
-        self._leaving = True
+    def _leave(self, _client: Connection, request: dict[str, Any]) -> dict[str, Any]:
+        """Make room for another keeper; services stay. With ``idle``, only when there is nothing to keep."""
+        self._leaving = self._services.idle or not request.get("idle")
         return {}
 
     # what clients are told
