@@ -44,7 +44,8 @@ def decode(message: str | bytes) -> Call:
     """One request. Raises ``Malformed`` for everything else: batches, other versions, odd ids, depth, NaN."""
     try:
         body = from_json(message, allow_inf_nan=False)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
+        # a TypeError is text that is no Unicode
         raise Malformed(f"it is not JSON ({error})", number=-32700) from None
     if isinstance(body, list):
         raise Malformed("batches are not served; send the requests one by one")

@@ -27,7 +27,10 @@ def decode_binary(frame: bytes) -> tuple[dict[str, Any], memoryview]:
     body = memoryview(frame)[BINARY_HEADER.size :]
     if length > len(body):
         raise ValueError("binary frame is cut short")
-    header = json.loads(bytes(body[:length]))
+    try:
+        header = json.loads(bytes(body[:length]))
+    except RecursionError:
+        raise ValueError("binary frame has a header that is nested too deeply") from None
     if not isinstance(header, dict):
         raise ValueError("binary frame has no header object")
     return header, body[length:]

@@ -23,6 +23,7 @@ from typing import NamedTuple
 __all__ = [
     "EPOCH",
     "GAP",
+    "MAX_BASE",
     "RECORD",
     "STREAMS",
     "TIME",
@@ -43,6 +44,9 @@ TIME, EPOCH, GAP = 0, 1, 2
 
 #: wall_ns, offset, epoch, kind, value; little-endian, 32 bytes
 RECORD = struct.Struct("<QQIIQ")
+
+#: no stream gets so far; a file that says so is not ours, and its offsets are none that the kernel takes
+MAX_BASE = 1 << 62
 
 _SEGMENT = re.compile(r"([a-z]+)\.(\d{20})\.log")
 
@@ -96,7 +100,7 @@ def list_segments(directory: str, stream: str) -> list[Segment]:
     found = []
     for name in names:
         match = _SEGMENT.fullmatch(name)
-        if match is not None and match[1] == stream:
+        if match is not None and match[1] == stream and int(match[2]) <= MAX_BASE:
             found.append(Segment(os.path.join(directory, name), stream, int(match[2])))
     return sorted(found, key=lambda segment: segment.base)
 

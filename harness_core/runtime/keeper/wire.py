@@ -29,7 +29,10 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def decode(line: bytes | bytearray) -> dict[str, Any]:
     """The object of one line. Raises ``ValueError``."""
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError("not an object")
     return message

@@ -74,7 +74,7 @@ def window_before(span: Span, end: int, size: int = WINDOW) -> Window:
 
     Its ``start`` is below ``end`` as long as ``end`` is above the span's start, so that repeating it arrives there.
     """
-    start = _line_start(span, max(span.start, end - size), end)
+    start = _line_start(span, max(span.start, _stored_before(span, end) - size), end)
     lines: list[Line] = []
     gaps: list[Gap] = []
     for found in split_lines(_found(span, start, end)):
@@ -83,6 +83,14 @@ def window_before(span: Span, end: int, size: int = WINDOW) -> Window:
         else:
             gaps.append(found)
     return Window(start, lines, gaps)
+
+
+def _stored_before(span: Span, end: int) -> int:
+    """The end of the bytes that are stored below ``end``: a hole, however wide, is passed in one step."""
+    for segment in reversed(list_segments(span.folder, span.stream)):
+        if segment.base < end:
+            return min(end, max(span.start, end_of(segment)))
+    return end
 
 
 def tail_start(span: Span, count: int) -> int:
