@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import pwd
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -41,7 +42,7 @@ class Launch:
             unit = unit.with_(ports={**unit.ports, **changed})
         spec = self.spec(unit)
         if unit.spec.kind is Kind.TASK:
-            owner = _owner(unit.spec.user)
+            owner = _owner(spec.user)
             path = outputs.path_for(self.state_dir, unit.spec, unit.epoch)
             await asyncio.to_thread(outputs.prepare, path, owner)
             spec = _with_env(spec, {"HARNESS_OUTPUT": str(path)})
@@ -75,8 +76,8 @@ class Launch:
             schemes={name: port.scheme for name, port in unit.spec.ports.items()},
             limits=unit.spec.limits,
             logs=unit.spec.logs,
-            user=unit.spec.user,
-            labels=unit.spec.labels,
+            user=resolved.user,
+            labels=resolved.labels,
         )
 
     def check(self, unit: Unit) -> Check:
@@ -110,7 +111,7 @@ class Launch:
         for name, port in unit.ports.items():
             if ports.is_free(port):
                 continue
-            if unit.spec.ports[name].port == "auto":
+            if name in unit.spec.ports and unit.spec.ports[name].port == "auto":
                 changed[name] = ports.choose(unit.spec.stack, unit.spec.name, name, self.reserved() | {port})
                 continue
             holder = ports.holder(port)
@@ -141,12 +142,24 @@ def fingerprint(spec: UnitSpec) -> str:
     digest = hashlib.sha256(spec.digest.encode())
     base = Path(spec.base_dir)
     for pattern in spec.inputs:
-        paths = sorted(base.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
-        for path in paths:
-            if path.is_file():
-                digest.update(str(path.relative_to(base) if path.is_relative_to(base) else path).encode() + b"\0")
+        for path in _matching(base, pattern):
+            # a relative name, so that the same files in another checkout are the same inputs
+            name = path.relative_to(base) if path.is_relative_to(base) else path
+            digest.update(os.fsencode(name) + b"\0")
+            try:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                digest.update(f"unreadable: {error.errno}".encode())
     return digest.hexdigest()
+
+
+def _matching(base: Path, pattern: str) -> list[Path]:
+    """The files that an input means: itself, all within it where it is a directory, or what a glob matches."""
+    given = base / pattern
+    anchor = Path(given.anchor)
+    found = [given] if given.exists() else anchor.glob(str(given.relative_to(anchor)))
+    files = {file for path in found for file in (path.rglob("*") if path.is_dir() else (path,)) if not file.is_dir()}
+    return sorted(files)
 
 
 def _attribute(unit: Unit, attribute: str) -> str:

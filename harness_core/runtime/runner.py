@@ -10,15 +10,17 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from signal import Signals
+from types import NoneType
 from typing import Any
 
 from harness_core.domain.effects import Effect, Forget, Recover, Spawn, StartChecks, Stop, StopChecks, Watch
 from harness_core.domain.errors import HarnessError
 from harness_core.domain.executor import (
+    Ended,
     ExecRequest,
     ExecSession,
     Executor,
+    Gone,
     Lost,
     Marker,
     Running,
@@ -26,13 +28,15 @@ from harness_core.domain.executor import (
     StopReport,
     Unknown,
 )
-from harness_core.domain.states import Handle, Kind
+from harness_core.domain.states import Exit, Handle, Kind, Started
 from harness_core.domain.stimuli import Checked, Exited, Recovered, Spawned, SpawnFailed, Stimulus, StopEnded
 from harness_core.domain.stimuli import Lost as LostNews
 from harness_core.domain.unit import Unit
 from harness_core.domain.world import World
 from harness_core.runtime import outputs
+from harness_core.runtime.answers import ask, marker, words
 from harness_core.runtime.clock import Clock
+from harness_core.runtime.ending import end_instance
 from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.launch import Launch
 from harness_core.runtime.logs.store import LogStore
@@ -44,8 +48,6 @@ log = logging.getLogger(__name__)
 
 START_DEADLINE = 30.0
 RECOVER_DEADLINE = 5.0
-#: on top of the grace: the time to kill and to make sure
-STOP_DEADLINE = 25.0
 #: executor calls in flight at once, per kind
 _PLACES = 64
 
@@ -129,16 +131,20 @@ class Runner:
             permanent = getattr(error, "permanent", True)
             self._post(SpawnFailed(key, epoch, _sentence(error), permanent, jitter=jitter))
             return
+        except Exception as error:  # a full disk, a plugin's model: nothing was begun, so it is a failed start
+            log.warning("preparing the start of %s broke", key, exc_info=error)
+            self._post(SpawnFailed(key, epoch, f"cannot prepare its start: {words(error)}", jitter=jitter))
+            return
         try:
             async with self._places[unit.spec.target["type"]], asyncio.timeout(START_DEADLINE):
-                started = await executor.start(spec)
+                started = await ask(executor.start(spec), Started)
         except StartFailed as error:
             self._post(SpawnFailed(key, epoch, _sentence(error), error.permanent, jitter=jitter))
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; it may have started all the same
             log.warning("the start of %s ended without an answer: %r", key, error)
-            self._post(LostNews(key, epoch, f"its start gave no answer ({_words(error)})"))
+            self._post(LostNews(key, epoch, f"its start gave no answer ({words(error)})"))
         else:
             failpoint("runner.spawned")
             self._post(Spawned(key, epoch, started, dict(spec.ports)))
@@ -151,14 +157,14 @@ class Runner:
             self._post(LostNews(unit.key, epoch, "no executor can watch it"))
             return
         try:
-            exit_ = await executor.wait(_marker(unit, epoch), handle)
+            exit_ = await ask(executor.wait(marker(unit, epoch), handle), Exit)
         except Lost as lost:
             self._post(LostNews(unit.key, epoch, str(lost)))
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit included
             log.warning("watching %s broke", unit.key, exc_info=error)
-            self._post(LostNews(unit.key, epoch, f"watching it broke: {_words(error)}"))
+            self._post(LostNews(unit.key, epoch, f"watching it broke: {words(error)}"))
         else:
             failpoint("runner.exited")
             self._post(Exited(unit.key, epoch, exit_))
@@ -166,8 +172,9 @@ class Runner:
     def _start_checks(self, unit: Unit, epoch: int) -> None:
         try:
             check = self._launch.check(unit)
-        except HarnessError as error:
-            self._post(Checked(unit.key, epoch, False, _sentence(error)))
+        except Exception as error:  # noqa: BLE001 - raised into the engine's own turn, anything would end the daemon
+            why = _sentence(error) if isinstance(error, HarnessError) else words(error)
+            self._post(Checked(unit.key, epoch, False, why))
             return
 
         executor, handle = self._of(unit)
@@ -175,7 +182,7 @@ class Runner:
         async def execute(argv: Sequence[str]) -> ExecSession:
             if executor is None:
                 raise Lost("there is no executor for it")
-            return await executor.exec(_marker(unit, epoch), handle, self._launch.spec(unit), ExecRequest(argv))
+            return await executor.exec(marker(unit, epoch), handle, self._launch.spec(unit), ExecRequest(argv))
 
         context = ProbeContext(
             endpoints=unit.endpoints,
@@ -194,7 +201,7 @@ class Runner:
         if executor is None or handle is None:
             report = StopReport(unit.exit)
         else:
-            report = await self._stop_instance(executor, handle, unit, effect)
+            report = await end_instance(executor, handle, unit, effect, self._launch, self._clock)
         found: Mapping[str, str] = {}
         if unit.spec.kind is Kind.TASK and not report.leftovers:
             found = await asyncio.to_thread(self._launch.read_outputs, unit, effect.epoch)
@@ -203,46 +210,6 @@ class Runner:
         failpoint("runner.stopped")
         self._post(StopEnded(unit.key, effect.epoch, report, self._clock.wall(), found, jitter))
 
-    async def _stop_instance(self, executor: Executor, handle: Handle, unit: Unit, effect: Stop) -> StopReport:
-        marker, grace = _marker(unit, effect.epoch), effect.grace
-        try:
-            async with asyncio.timeout(grace + STOP_DEADLINE):
-                if unit.spec.stop.command and grace > 0 and unit.exit is None:
-                    grace = await self._stop_command(unit, effect.epoch, grace)
-                signum = Signals[f"SIG{unit.spec.stop.signal.upper().removeprefix('SIG')}"]
-                return await executor.stop(marker, handle, signal=signum, grace=grace)
-        except TimeoutError:
-            return StopReport(None, leftovers=(f"no answer within {grace + STOP_DEADLINE:g} s",))
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # as above; a stop that broke has proven nothing
-            log.warning("stopping %s broke", unit.key, exc_info=error)
-            return StopReport(None, leftovers=(_words(error),))
-
-    async def _stop_command(self, unit: Unit, epoch: int, grace: float) -> float:
-        """Run the unit's own stop command within the grace; what remains of it is left for the signal."""
-        executor, handle = self._of(unit)
-        began = self._clock.monotonic()
-        session: ExecSession | None = None
-        try:
-            async with asyncio.timeout(grace):
-                spec, command = self._launch.stop_command(unit)
-                assert executor is not None
-                session = await executor.exec(_marker(unit, epoch), handle, spec, ExecRequest(command))
-                await session.write_eof()
-                async for _stream, _data in session.output():
-                    pass
-                if not (exit_ := await session.wait()).success:
-                    log.warning("the stop command of %s: %s", unit.key, exit_)
-        except TimeoutError:
-            log.warning("the stop command of %s took longer than %g s", unit.key, grace)
-        except (HarnessError, Lost) as error:
-            log.warning("the stop command of %s could not be run: %s", unit.key, error)
-        finally:
-            if session is not None:
-                await session.close()
-        return max(0.0, grace - (self._clock.monotonic() - began))
-
     async def _recover(self, unit: Unit, epoch: int) -> None:
         executor, handle = self._of(unit)
         if executor is None:
@@ -250,14 +217,14 @@ class Runner:
         else:
             try:
                 async with self._places[unit.spec.target["type"]], asyncio.timeout(RECOVER_DEADLINE):
-                    recovery = await executor.recover(_marker(unit, epoch), handle)
+                    recovery = await ask(executor.recover(marker(unit, epoch), handle), Running, Ended, Gone, Unknown)
             except TimeoutError:
                 recovery = Unknown(f"no answer within {RECOVER_DEADLINE:g} s")
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # as above
                 log.warning("looking for %s broke", unit.key, exc_info=error)
-                recovery = Unknown(f"looking for it broke: {_words(error)}")
+                recovery = Unknown(f"looking for it broke: {words(error)}")
         if isinstance(recovery, Running):
             log.info("took back %s, life %d", unit.key, epoch)
         failpoint("runner.recovered")
@@ -270,7 +237,7 @@ class Runner:
         for executor in self._executors.values():
             try:
                 async with asyncio.timeout(RECOVER_DEADLINE):
-                    await executor.forget(Marker(stack, name, effect.epoch), None)
+                    await ask(executor.forget(Marker(stack, name, effect.epoch), None), NoneType)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; what it keeps is only clutter
@@ -284,13 +251,5 @@ class Runner:
         return executor, unit.started.handle if unit.started else None
 
 
-def _marker(unit: Unit, epoch: int) -> Marker:
-    return Marker(unit.spec.stack, unit.spec.name, epoch)
-
-
 def _sentence(error: HarnessError) -> str:
     return f"{error.message}; {error.hint}" if error.hint else error.message
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness_core.domain import news
 from harness_core.domain.spec import RestartSpec, StopSpec
 from harness_core.domain.states import Exit, Phase
 from harness_core.domain.stimuli import WantDown, WantUp
@@ -125,7 +126,8 @@ async def test_a_task_half_way_is_not_run_twice_and_lets_go_what_waits_for_it(la
     assert lair.mock.births == {"s/t": 1, "s/a": 1}
 
 
-async def test_what_cannot_be_seen_is_unknown_until_it_can(lair: Lair) -> None:
+async def test_what_cannot_be_seen_is_unknown_until_it_can(lair: Lair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(news, "RECOVER_RETRY", 0.02)
     async with lair.daemon() as manager:
         await start(manager, service("a"))
         await reach(manager, "a", Phase.RUNNING)
