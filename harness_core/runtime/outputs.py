@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 from pathlib import Path
 
 from harness_core.domain.spec import UnitSpec
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 #: outputs become variables of other services, not a data store
 _MAX_BYTES = 65_536
+#: folders of ours above a file of another user: .harness/outputs/STACK
+_SHARED = 3
 
 
 def path_for(state_dir: Path, unit: UnitSpec, epoch: int) -> Path:
@@ -33,7 +36,11 @@ def path_for(state_dir: Path, unit: UnitSpec, epoch: int) -> Path:
 def prepare(path: Path, owner: tuple[int, int] | None) -> None:
     """Make the file, empty; ``owner`` (uid, gid) may write it."""
     failpoint("outputs.before")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if owner is None else 0o711)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if owner is not None:
+        for folder in path.parents[:_SHARED]:
+            # whoever knows the name of the file may pass, whatever the daemon's umask
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o011)
     fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if owner is not None:

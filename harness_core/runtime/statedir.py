@@ -63,7 +63,12 @@ class StateDir:
 
     def _take_lock(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(self.path / "daemon.lock", flags, 0o600)
+        try:
+            self._lock = os.open(self.path / "daemon.lock", flags, 0o600)
+        except OSError as error:
+            raise InvalidConfiguration(
+                f"cannot use {self.path} as state directory: daemon.lock: {error.strerror}", hint="remove daemon.lock"
+            ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
