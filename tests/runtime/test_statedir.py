@@ -58,7 +58,11 @@ def test_the_lock_ends_with_its_holder_and_the_card_with_it(tmp_path: Path) -> N
 
 def test_the_lock_is_not_inherited_by_what_the_daemon_starts(tmp_path: Path) -> None:
     with StateDir(tmp_path):
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        program = [sys.executable, "-c", "print('here', flush=True); input()"]
+        child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
+        assert child.stdout is not None
+        # what is closed on exec is closed only once the program itself runs
+        assert child.stdout.readline() == b"here\n"
     try:
         with StateDir(tmp_path):
             pass
