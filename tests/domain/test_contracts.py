@@ -13,7 +13,7 @@ from harness_core.domain.errors import Conflict, ExitCode, HarnessError, Operati
 from harness_core.domain.events import Event, EventType
 from harness_core.domain.executor import ExecutorPlugin, Marker, StartFailed
 from harness_core.domain.hookspecs import PROJECT, HarnessHooks, hookimpl
-from harness_core.domain.protocol import OPERATIONS, Role, decode_binary, encode_binary
+from harness_core.domain.protocol import BINARY_HEADER, OPERATIONS, Role, decode_binary, encode_binary
 from harness_core.domain.store import Batch
 
 WIRE = [getattr(errors, name) for name in errors.__all__ if name not in ("ExitCode", "HarnessError", "error_from_wire")]
@@ -109,3 +109,9 @@ def test_a_plugin_is_handed_the_callable_with_which_it_registers() -> None:
     registered: list[ExecutorPlugin] = []
     manager.hook.harness_executors(register=registered.append)
     assert [plugin.kind for plugin in registered] == ["mine"]
+
+
+def test_a_header_that_is_nested_too_deeply_is_no_frame() -> None:
+    deep = b"[" * 100_000
+    with pytest.raises(ValueError, match="nested too deeply"):
+        decode_binary(BINARY_HEADER.pack(len(deep)) + deep)

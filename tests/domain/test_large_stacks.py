@@ -10,8 +10,8 @@ import pytest
 from harness_core.domain.yamltree import MAX_BYTES
 from tests.domain.stackkit import load
 
-#: seconds; the figure leaves room for a slow machine and for measuring coverage
-SOON = 4.0 if sys.gettrace() is None else 20.0  # being watched line by line takes its own time
+#: seconds; being watched line by line takes its own time
+SOON = 4.0 if sys.gettrace() is None else 20.0
 
 UNIT = "target: {type: process, binary: a}"
 

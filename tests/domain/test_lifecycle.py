@@ -612,3 +612,12 @@ def test_nothing_is_given_up_in_the_middle_of_a_start_or_a_stop(moment: str) -> 
     before: Unit = play["a"]
     assert play.feel(Give(A)) == []
     assert play["a"] is before
+
+
+def test_what_ran_for_the_original_of_a_copied_directory_is_not_ours() -> None:
+    play = Play(service("a", autostart=True))
+    play.feel(Spawned("s/a", 1, started()))
+    play.feel(Boot(same_boot=False, copied=True))
+    assert play["a"].phase is Phase.STOPPED
+    assert play["a"].reason.code == "copied"
+    assert play["a"].wanted is Wanted.DOWN

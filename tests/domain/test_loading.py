@@ -295,3 +295,13 @@ def test_a_gpu_is_kept() -> None:
 def test_reader_of_the_kit_raises_what_it_was_given() -> None:
     with pytest.raises(FileNotFoundError):
         reader({})("/x")
+
+
+def test_a_unit_that_cannot_be_read_itself_brings_no_second_complaint_from_those_that_need_it() -> None:
+    text = (
+        "name: s\nservices:\n"
+        "  a: {target: {type: process, binary: x}, restart: {policy: sometimes}}\n"
+        "  b: {target: {type: process, binary: x}, dependencies: [{service: a, condition: healthy}]}\n"
+    )
+    told = load(text).diagnostics
+    assert [d["line"] for d in told if d["severity"] == "error"] == [3]
