@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.cli.render import progress
@@ -130,8 +130,16 @@ def _showing(cli: Cli, watched: Watched) -> Iterator[Callable[[Sequence[ServiceR
     if mode == "tty":
         from harness.cli.live import Live
 
-        with Live(cli.err, lambda: _region(watched, cli)) as live:
-            yield lambda news: live.refresh()
+        with ExitStack() as drawn:
+            live: list[Live] = []
+
+            def show(news: Sequence[ServiceRow]) -> None:
+                # begun with the first answer: what is said before, the start of the daemon, needs no region around it
+                if not live:
+                    live.append(drawn.enter_context(Live(cli.err, lambda: _region(watched, cli), beside=cli.out)))
+                live[0].refresh()
+
+            yield show
         cli.err.lines(_region(watched, cli) if watched.rows else ())
     elif mode == "plain":
         yield lambda news: cli.err.lines(_plain(watched, news, cli))
@@ -148,7 +156,7 @@ def progress_mode(cli: Cli) -> str:
         return asked
     if cli.settings.quiet or cli.settings.machine:
         return "quiet"
-    return "tty" if cli.err.style.terminal and cli.err.style.width else "plain"
+    return "tty" if cli.err.style.redraws and cli.err.style.width else "plain"
 
 
 def _region(watched: Watched, cli: Cli) -> list[str]:
@@ -172,13 +180,8 @@ def _tell(cli: Cli, watched: Watched, result: OperationResult) -> None:
 
 
 def _say_detached(cli: Cli, watched: Watched) -> None:
-    stacks = sorted({row["stack"] for row in watched.rows.values()})
-    stop = f"harness stop {' '.join(stacks)}" if stacks else "harness stop NAME"
-    going = {"stop": "stopping", "wait": "as it is", "run": "running"}.get(watched.verb, "starting")
-    cli.note(f"\nno longer watching; the daemon goes on {going}." if going != "as it is" else "\nno longer waiting.")
-    cli.note("  harness status --follow   watch it again")
-    if watched.verb not in ("stop", "wait"):
-        cli.note(f"  {stop}   stop it")
+    for line in progress.detached(watched.verb, list(watched.rows.values()), cli.err.style):
+        cli.note(line)
 
 
 def exit_code(result: OperationResult) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from harness.cli.terminal import Output
 
@@ -16,10 +17,11 @@ class Live:
     """While entered, shows what ``lines()`` returns, about eight times a second, and takes it away at the end.
 
     ``lines`` is called from a thread of its own and must only read. What is taller than the terminal is cut. Lines that
-    are written to ``output`` meanwhile stand above it and stay.
+    are written to ``output``, or ``beside`` it to the same terminal, stand above it and stay. While the program is
+    suspended (Ctrl-Z) the terminal has its cursor back.
     """
 
-    def __init__(self, output: Output, lines: Callable[[], list[str]]) -> None:
+    def __init__(self, output: Output, lines: Callable[[], list[str]], *, beside: Output | None = None) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
         from rich.text import Text
@@ -40,7 +42,8 @@ class Live:
         def above(text: str) -> None:
             console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)
 
-        self._output, self._above = output, above
+        self._console, self._above = console, above
+        self._outputs = [one for one in (output, beside) if one is not None and one.style.terminal]
         self._live = RichLive(
             console=console,
             get_renderable=draw,
@@ -53,14 +56,26 @@ class Live:
 
     def __enter__(self) -> Live:
         self._live.start(refresh=True)
-        self._output.above = self._above
+        for output in self._outputs:
+            output.above = self._above
+        self._before = signal.signal(signal.SIGTSTP, self._suspend)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._output.above = None
+        signal.signal(signal.SIGTSTP, self._before)
+        for output in self._outputs:
+            output.above = None
         self._live.stop()
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        self._console.show_cursor(True)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+        # here again after SIGCONT
+        signal.signal(number, self._suspend)
+        self._console.show_cursor(False)
 
     def refresh(self) -> None:
         """Draw now rather than at the next turn."""

@@ -51,6 +51,7 @@ def style_of(stream: TextIO, color: str, environ: Mapping[str, str]) -> Style:
         unicode=_unicode(stream, environ),
         width=_width(stream, environ) if terminal else 0,
         terminal=terminal,
+        redraws=terminal and environ.get("TERM") != "dumb",
     )
 
 

@@ -32,11 +32,11 @@ def outlasting(cli: Cli, method: str, params: Callable[[], Mapping[str, Any]]) -
                     connected, delay = True, _FIRST_DELAY
                     yield item
                 return
-        except DaemonUnreachable as error:
+        except DaemonUnreachable:
             if not connected:
                 raise
             if delay == _FIRST_DELAY:
-                cli.note(f"{error.message}; services are not touched by that. connecting again …")
+                cli.note("the connection to the daemon is lost; services are not touched by that. connecting again …")
         # a wait between two attempts: there is no event to wait for, the daemon is not there
         time.sleep(delay)
         delay = min(delay * 2, _LONGEST_DELAY)
@@ -115,7 +115,7 @@ def watch_status(cli: Cli, params: Mapping[str, Any]) -> int:
         return {**params, "after": board.seq}
 
     items = (cast("FollowItem", item) for item in outlasting(cli, "status.follow", again))
-    if cli.settings.output in ("table", "wide") and cli.out.style.terminal:
+    if cli.settings.output in ("table", "wide") and cli.out.style.redraws:
         _watch_live(cli, board, items)
     else:
         for item in items:
@@ -134,7 +134,7 @@ def _watch_live(cli: Cli, board: _Board, items: Iterator[FollowItem]) -> None:
         return ["…"] if status is None else status_lines(status, cli.out.style, wide=wide)
 
     try:
-        with Live(cli.out, lines) as live:
+        with Live(cli.out, lines, beside=cli.err) as live:
             for item in items:
                 board.take(item)
                 live.refresh()

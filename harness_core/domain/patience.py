@@ -24,7 +24,9 @@ def checked(unit: Unit, news: Checked, now: float) -> Step:
     unit = unit.with_(health=health)
     if health.status is old.status:
         if unit.ready_at is None and health.detail and not news.ok:
-            unit = unit.with_(reason=Reason("not_ready", f"waits for its health check: {health.detail}"))
+            still = health.status is Health.STARTING
+            why = f"waits for its health check: {health.detail}" if still else health.detail
+            unit = unit.with_(reason=Reason("not_ready" if still else health.status.value, why))
         return unit, ()
     told = tell(unit, EventType.HEALTH, health.detail, **{"from": old.status.value, "to": health.status.value})
     if health.status is Health.HEALTHY:

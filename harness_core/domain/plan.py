@@ -39,6 +39,7 @@ def plan(
         for spec in stack.units.values()
     ]
     steps.sort(key=lambda step: step["wave"])
+    steps = _with_followers(steps, stack)
     gone = [unit for unit in world.of_stack(stack.name) if unit.spec.name not in stack.units]
     removed = [_named(u.spec, "remove", "no longer in the stack file", [], 0) for u in gone]
     return removed + steps
@@ -60,6 +61,21 @@ def _step(spec: UnitSpec, unit: Unit | None, wanted: bool, wave: int, fingerprin
         why = f"takes over without a restart: {', '.join(differing)}" if differing else "is up and unchanged"
         return _named(spec, "keep", why, differing, wave)
     return _named(spec, "start", "new" if unit is None else "is not running", differing, wave)
+
+
+def _with_followers(steps: Sequence[PlanStep], stack: StackDefinition) -> list[PlanStep]:
+    """Also what asked to be restarted after what is restarted or run. Dependencies come first in ``steps``."""
+    anew: set[str] = set()
+    found: list[PlanStep] = []
+    for step in steps:
+        spec = stack.units[step["name"]]
+        first = next((edge.name for edge in spec.edges if edge.restart and edge.name in anew), None)
+        if first is not None and step["action"] == "keep" and spec.kind is Kind.SERVICE:
+            step = _named(spec, "restart", f"restarts after {first}", step["changes"], step["wave"])
+        if step["action"] in ("restart", "run"):
+            anew.add(spec.name)
+        found.append(step)
+    return found
 
 
 def _task_step(spec: UnitSpec, unit: Unit | None, differing: list[str], wave: int, fingerprint: str) -> PlanStep:

@@ -12,7 +12,7 @@ from harness.cli.render.failure import error_lines, failure_lines
 from harness.cli.render.graph import critical_lines, dot_lines, mermaid_lines, tree_lines
 from harness.cli.render.logs import LogWriter, gap_line, json_line
 from harness.cli.render.plan import affected_lines, plan_lines
-from harness.cli.render.progress import change, daemon_line, outcome, region
+from harness.cli.render.progress import change, daemon_line, detached, outcome, region
 from harness.cli.render.status import change_line, status_lines
 from harness.cli.render.story import describe_lines, explain_lines
 from harness.cli.render.style import Style
@@ -47,6 +47,18 @@ def test_every_change_is_one_line_of_fields() -> None:
 def test_progress_region() -> None:
     arrived = {"shop/db": 0.3, "shop/migrate": 0.4, "shop/api": 0.9, "shop/mailer": 1.0}
     check_everywhere("progress", lambda style: region("start", "shop.yaml", rows.shop(), arrived, 75.0, style))
+
+
+def test_a_task_that_runs_has_not_arrived() -> None:
+    running = rows.row("migrate", kind="task", state="running")
+    assert "✔" not in region("start", "shop", [running], {}, 1.0, PIPE)[1]
+    assert "✔" in region("start", "shop", [running | {"state": "done"}], {"shop/migrate": 0.5}, 1.0, PIPE)[1]
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "run", "wait"])
+def test_what_is_said_when_watching_was_interrupted(verb: str) -> None:
+    check(f"detached-{verb}.pipe", detached(verb, rows.shop(), PIPE))
+    assert "before the daemon had answered" in detached(verb, [], PIPE)[1]
 
 
 def test_daemon_that_was_started() -> None:

@@ -78,6 +78,16 @@ def test_a_service_with_a_check_is_ready_only_when_the_check_says_so() -> None:
     assert play["a"].ready_at == 102.0
 
 
+def test_one_that_was_never_ready_and_is_unhealthy_says_why_and_waits_for_nothing() -> None:
+    play = Play(service("a", check=CHECK))
+    play.feel(Spawned(A, 1, started()))
+    for answer in ("refused", "refused", "still refused"):
+        play.later(2.0)
+        play.feel(Checked(A, 1, False, answer))
+    assert play["a"].health.status is Health.UNHEALTHY
+    assert (play["a"].reason.code, play["a"].reason.sentence) == ("unhealthy", "still refused")
+
+
 def test_a_start_that_fails_is_tried_again_later_and_one_that_cannot_succeed_is_not() -> None:
     play = Play(service("a"))
     play.feel(SpawnFailed(A, 1, "port 80 is taken"))

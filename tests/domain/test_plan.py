@@ -85,6 +85,28 @@ def test_a_task_runs_when_it_is_not_done(run: RunWhen, done: Done | None, step: 
     assert steps(world(*units), spec, prints={"s/t": "now"}) == [step]
 
 
+def test_who_asked_to_be_restarted_after_a_restart_or_a_run_is_named_and_so_on_along_the_chain() -> None:
+    migrate = task("migrate")
+    app = service("app").model_copy(update={"edges": (edge("migrate", restart=True), edge("db", restart=True))})
+    front = service("front").model_copy(update={"edges": (edge("app", restart=True),)})
+    other = service("other").model_copy(update={"edges": (edge("app"), edge("migrate", restart=True))})
+    up = [Unit(spec, **UP) for spec in (DB, app, front)]
+    ran = Unit(migrate, phase=Phase.COMPLETED, done=Done("then", 1.0))
+    found = steps(world(ran, *up), DB, migrate, app, front, other, prints={"s/migrate": "now"})
+    assert found == [
+        "keep db: is up and unchanged",
+        "run migrate: its definition or an input changed",
+        "restart app: restarts after migrate",
+        "restart front: restarts after app",
+        "start other: new",
+    ]
+    assert steps(world(ran, *up), DB, migrate, app, front, prints={"s/migrate": "then"})[1:] == [
+        "keep migrate: done before and unchanged since",
+        "keep app: is up and unchanged",
+        "keep front: is up and unchanged",
+    ]
+
+
 def test_a_task_that_is_new_runs() -> None:
     assert steps(World(), task("t")) == ["run t: was never done"]
 

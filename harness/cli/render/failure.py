@@ -22,9 +22,9 @@ def failure_lines(failure: Failure, style: Style) -> list[str]:
     """One failed unit as a block."""
     name = f"{failure['stack']}/{failure['service']}"
     exit_text = failure["exit"]["text"] if failure["exit"] else ""
-    why = escape_line(failure["reason"]) or exit_text or "no reason is known"
+    why = escape_line(failure["reason"]) or exit_text
     title = paint(style, failure["service"], "bold")
-    lines = [f"{state_mark(style, failure['state'])} {title} {failure['state'].replace('_', ' ')}: {why}"]
+    lines = [f"{state_mark(style, failure['state'])} {title} {failure['state'].replace('_', ' ')}{why and f': {why}'}"]
     if exit_text and exit_text not in why:
         lines.append(f"  ended with {exit_text}")
     lines += _last_lines(failure["last_lines"], failure["service"], style)

@@ -19,7 +19,7 @@ from harness.cli.render.units import took
 if TYPE_CHECKING:
     from harness_core.domain.protocol import OperationResult, ServiceRow
 
-__all__ = ["change", "daemon_line", "outcome", "region", "summary"]
+__all__ = ["change", "daemon_line", "detached", "outcome", "region", "summary"]
 
 #: what people call the work and its end
 _DOING = {"start": "Starting", "stop": "Stopping", "restart": "Restarting", "wait": "Waiting for", "run": "Running"}
@@ -47,18 +47,21 @@ def region(
 
 
 def _unit(row: ServiceRow, seconds: float | None, name_width: int, kind_width: int, style: Style) -> str:
-    head = f"{state_mark(style, row['state'])} {pad(row['name'], name_width)}  {pad(kind(row), kind_width)}  "
+    # a state that is good in itself, a task that runs, is not yet what was asked for
+    arrived = seconds is not None or state_colour(row["state"]) not in ("green", "")
+    mark = state_mark(style, row["state"]) if arrived else style.sign("·")
+    head = f"{mark} {pad(row['name'], name_width)}  {pad(kind(row), kind_width)}  "
     said = _said(row)
     room = min(style.width or _MOST, _MOST) - width_of(head) - 8
     text = cut(said, max(8, room), style) if style.terminal else said
-    return _right(head + paint(style, text, state_colour(row["state"])), took(seconds), style)
+    return _right(head + paint(style, text, state_colour(row["state"]) if arrived else ""), took(seconds), style)
 
 
 def _said(row: ServiceRow) -> str:
     """State with what is most useful beside it: an address once it is ready, the reason until then."""
     state = row["state"].replace("_", " ")
     if row["state"] == "ready" and address(row) != "-":
-        return f"{address(row)}  {state}"
+        return f"{state}  {address(row)}"
     why = reason(row)
     if not why:
         return state
@@ -129,6 +132,24 @@ _UNCHANGED = {
 }
 
 
+def detached(verb: str, rows: Sequence[ServiceRow], style: Style) -> list[str]:
+    """Said when Ctrl-C ended the watching: what goes on without it, as far as that is known."""
+    if not rows:
+        return ["", "interrupted before the daemon had answered; harness status shows what it does"]
+    again = ("harness status --follow", "watch it again")
+    if verb == "wait":
+        return ["", "no longer waiting", *_steps([again], style)]
+    going = {"stop": "stopping", "run": "running"}.get(verb, "starting")
+    stop = [] if verb == "stop" else [(f"harness stop {' '.join(sorted({row['stack'] for row in rows}))}", "stop it")]
+    return ["", f"no longer watching; the daemon goes on {going}", *_steps([again, *stop], style)]
+
+
+def _steps(steps: Sequence[tuple[str, str]], style: Style) -> list[str]:
+    """What to type next, and what for."""
+    width = max(len(step) for step, _ in steps)
+    return [f"  {paint(style, pad(step, width), 'cyan')}  {why}" for step, why in steps]
+
+
 def _next_steps(result: OperationResult, style: Style) -> list[str]:
     rows = result["services"]
     first = next((row["name"] for row in rows if row["kind"] == "service"), "NAME")
@@ -137,8 +158,7 @@ def _next_steps(result: OperationResult, style: Style) -> list[str]:
         (f"harness logs {first} -f", "read what it writes"),
         (f"harness stop {result['stack']}".rstrip() if result["stack"] else "harness stop --all", "stop it"),
     ]
-    width = max(len(step) for step, _ in steps)
-    lines = [f"  {paint(style, pad(step, width), 'cyan')}  {why}" for step, why in steps]
+    lines = _steps(steps, style)
     opened = [row for row in rows if (row["url"] or "").startswith("http") and row["state"] == "ready"]
     if opened:
         lines.append("  open:")

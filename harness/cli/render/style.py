@@ -57,6 +57,8 @@ class Style(NamedTuple):
     width: int = 0
     #: a person is looking
     terminal: bool = False
+    #: the person's terminal can draw the same lines again, which one with TERM=dumb cannot
+    redraws: bool = False
     #: seconds since 1970 to local calendar time
     local: Callable[[float], time.struct_time] = time.localtime
 

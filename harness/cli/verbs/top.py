@@ -20,7 +20,7 @@ _FIRST = 0.5
 
 
 def run(cli: Cli, *, names: tuple[str, ...], stack: str | None, once: bool, interval: str) -> int:
-    live = not once and cli.out.style.terminal and not cli.settings.machine
+    live = not once and cli.out.style.redraws and not cli.settings.machine
     seconds = max(0.2, parse_span(interval, "--interval"))
     params = {**cli.select, "names": list(names), "stack": stack, "interval": seconds if live else _FIRST}
     with cli.stream("top", params) as stream:
@@ -50,7 +50,7 @@ def _watch(cli: Cli, samples: Iterator[TopResult]) -> None:
     if first is None:
         return
     latest = [first]
-    with Live(cli.out, lambda: top_lines(latest[0], cli.out.style)) as live:
+    with Live(cli.out, lambda: top_lines(latest[0], cli.out.style), beside=cli.err) as live:
         for sample in samples:
             latest[0] = sample
             live.refresh()

@@ -14,6 +14,7 @@ from harness_core.domain.stimuli import WantDown, WantUp
 from harness_core.domain.unit import Unit
 from harness_core.doors.operations.following import follow_until, result_of
 from harness_core.doors.table import Caller, Stream, Table
+from harness_core.doors.tokens import LOCAL_NAME
 from harness_core.runtime.launch import fingerprint
 from harness_core.runtime.manager import Manager
 
@@ -169,4 +170,5 @@ def _stop_step(unit: Unit, named: bool) -> PlanStep:
 
 
 def _cause(caller: Caller, verb: str) -> str:
-    return f"{caller.name} asked to {verb} it" if caller.name else f"asked to {verb}"
+    """Who is named only where it was not the daemon's own user at this machine."""
+    return f"asked to {verb}" if caller.name in ("", LOCAL_NAME) else f"{caller.name} asked to {verb} it"
