@@ -86,6 +86,12 @@ def test_a_frame_that_is_none_is_refused(frame: bytes, why: str) -> None:
         decode_binary(frame)
 
 
+def test_a_frame_with_a_bottomless_header_is_refused() -> None:
+    header = b"[" * 200_000
+    with pytest.raises(ValueError, match="nested too deeply"):
+        decode_binary(len(header).to_bytes(4, "big") + header)
+
+
 def test_every_operation_stands_under_its_own_name_and_what_changes_nothing_streams_or_answers() -> None:
     for name, operation in OPERATIONS.items():
         assert operation.name == name

@@ -564,6 +564,13 @@ def test_after_a_restart_of_the_machine_only_what_wants_it_starts(
     assert told(play, EventType.STATE), "followers hear of it"
 
 
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_what_a_copied_state_directory_tells_of_is_neither_sought_nor_started(same_boot: bool) -> None:
+    play = running(service("a", autostart=True))
+    assert play.feel(Boot(same_boot=same_boot, copied=True)) == []
+    assert (play["a"].phase, play["a"].wanted, play["a"].reason.code) == (Phase.STOPPED, Wanted.DOWN, "copied")
+
+
 def test_after_a_restart_of_the_machine_what_had_failed_gets_another_chance() -> None:
     play = running(service("a", autostart=True, restart=ONCE))
     end(play)
