@@ -15,7 +15,7 @@ from harness.cli.grammar import GLOBALS, Option, Verb
 
 __all__ = ["FAST", "Parsed", "parse"]
 
-FAST = ("status", "logs")
+FAST = ("status", "logs", "start", "stop", "restart", "wait", "describe", "explain", "events", "graph")
 
 
 class Parsed(NamedTuple):
@@ -52,7 +52,10 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Parsed | None:
         return None
     for key in shared:
         shared[key] = values.pop(key)
-    values[verb.arguments[0].name] = tuple(words)
+    argument = verb.arguments[0]
+    if not argument.many and len(words) != 1:
+        return None
+    values[argument.name] = tuple(words) if argument.many else words[0]
     return Parsed(verb, values, shared)
 
 

@@ -163,7 +163,7 @@ class Stream(Generic[Item, Result]):
 
 
 def _open(endpoint: Endpoint) -> WebSocket:
-    from harness_core.domain.protocol.wire import SUBPROTOCOL
+    from harness_core.domain.frames import SUBPROTOCOL
 
     with fast.reaching(endpoint):
         sock = fast.connect(endpoint, time.monotonic() + _OPEN_TIMEOUT)
@@ -195,7 +195,7 @@ def _refusal(status: int, body: bytes) -> HarnessError:
 
 
 def _binary(message: bytes) -> Any:
-    from harness_core.domain.protocol import decode_binary
+    from harness_core.domain.frames import decode_binary
 
     header, payload = decode_binary(message)
     return header, bytes(payload)

@@ -27,4 +27,4 @@ from harness_core.domain.protocol.operations import OPERATIONS as OPERATIONS
 from harness_core.domain.protocol.operations import Operation as Operation
 from harness_core.domain.protocol.operations import Role as Role
 from harness_core.domain.protocol.requests import *
-from harness_core.domain.protocol.wire import *
+from harness_core.domain.frames import *
