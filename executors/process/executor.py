@@ -248,6 +248,8 @@ class ProcessExecutor:
         failpoint("process.stop.before")
         outcome = await stop_tree(tree, signum, grace, self._scanner)
         failpoint("process.stop.verified")
+        if not outcome.leftovers:
+            self._former.discard(marker.key)  # seen to be gone, so the next start need not look again
         exit: Exit | None = None
         if not known.identity.alive():
             with contextlib.suppress(TimeoutError, Lost):

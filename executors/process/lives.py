@@ -81,6 +81,7 @@ class Lives:
     def __init__(self, logs: LogSink) -> None:
         self._logs = logs
         self._lives: dict[Marker, Life] = {}
+        self._by_key: dict[str, list[Marker]] = {}
         self._fifos: dict[str, list[int]] = {}
         self._expected: dict[tuple[str, int], Mapping[str, Any] | None] = {}
 
@@ -103,10 +104,10 @@ class Lives:
         """Know of a life from now on; the same one twice is one."""
         life = self._lives.get(marker)
         if life is None:
-            for former in [other for other in self._lives if other.key == marker.key and other != marker]:
-                if self._lives[former].exit.done():
-                    del self._lives[former]
+            for former in [other for other in self._of(marker.key) if self._lives[other].exit.done()]:
+                self._remove(former)
             life = self._lives[marker] = Life(marker, handle)
+            self._by_key.setdefault(marker.key, []).append(marker)
         if not handle.adopted:
             self._hold_fifos(marker.key)
         early = self._expected.get((marker.key, marker.epoch))
@@ -118,16 +119,17 @@ class Lives:
         """The keeper says that an instance has ended."""
         if (report["key"], report["epoch"]) in self._expected:
             self._expected[report["key"], report["epoch"]] = report["exit"]
-        for life in list(self._lives.values()):
-            if (life.marker.key, life.marker.epoch) == (report["key"], report["epoch"]):
-                life.end(exit_from_facts(report["exit"]))
+        for marker in self._of(report["key"]):
+            if marker.epoch == report["epoch"]:
+                self._lives[marker].end(exit_from_facts(report["exit"]))
 
     def drop(self, marker: Marker) -> None:
         """Forget a life, and its service's FIFOs when it was the last one."""
-        life = self._lives.pop(marker, None)
+        life = self._lives.get(marker)
         if life is not None:
             life.close()
-        if not any(other.marker.key == marker.key for other in self._lives.values()):
+            self._remove(marker)
+        if not self._of(marker.key):
             for fd in self._fifos.pop(marker.key, []):
                 os.close(fd)
 
@@ -138,7 +140,19 @@ class Lives:
             for fd in fds:
                 os.close(fd)
         self._lives.clear()
+        self._by_key.clear()
         self._fifos.clear()
+
+    def _of(self, key: str) -> list[Marker]:
+        """The lives of one service; a list of its own, so that it may be gone through while they go."""
+        return list(self._by_key.get(key, ()))
+
+    def _remove(self, marker: Marker) -> None:
+        del self._lives[marker]
+        markers = self._by_key[marker.key]
+        markers.remove(marker)
+        if not markers:
+            del self._by_key[marker.key]
 
     def _hold_fifos(self, key: str) -> None:
         if key in self._fifos:

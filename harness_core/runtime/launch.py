@@ -37,7 +37,7 @@ class Launch:
 
         Raises ``StartFailed`` (a port is taken, no such user) or ``UnresolvedReference``.
         """
-        changed = await asyncio.to_thread(self._check_ports, unit) if listens else {}
+        changed = await asyncio.to_thread(self._check_ports, unit) if listens and unit.ports else {}
         if changed:
             unit = unit.with_(ports={**unit.ports, **changed})
         spec = self.spec(unit)

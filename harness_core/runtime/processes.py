@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness_core.runtime.keeper.procfs import (
@@ -130,26 +130,53 @@ class ProcessTable:
         self.stats = {stat.pid: stat for stat in stats}
         self.markers = markers
         self._children: dict[int, list[int]] = {}
+        self._sessions: dict[int, list[Stat]] = {}
+        self._marked: dict[str, set[int]] = {}
         for stat in self.stats.values():
             self._children.setdefault(stat.ppid, []).append(stat.pid)
+            self._sessions.setdefault(stat.session, []).append(stat)
+        for pid, marker in markers.items():
+            self._marked.setdefault(_whose(marker), set()).add(pid)
 
     @classmethod
-    def read(cls) -> ProcessTable:
-        """Read ``/proc``; what comes or goes meanwhile may be missing."""
+    def read(cls, before: ProcessTable | None = None) -> ProcessTable:
+        """Read ``/proc``; what comes or goes meanwhile may be missing.
+
+        From a table ``before``, the markers of processes are taken over that have not called exec since.
+        """
         stats, markers = [], {}
         for name in os.listdir("/proc"):
             if not name.isdigit() or (stat := read_stat(int(name))) is None or stat.dead:
                 continue
             stats.append(stat)
-            marker = environment_value(stat.pid, MARKER)
+            if before is not None and before.has_not_changed(stat):
+                marker = before.markers.get(stat.pid)
+            else:
+                marker = environment_value(stat.pid, MARKER)
             if marker is not None:
                 markers[stat.pid] = marker
         return cls(stats, markers)
 
+    def has_not_changed(self, now: Stat) -> bool:
+        """Whether the process has the environment that it had here. A child that has not called exec yet shares its
+        parent's, and has another one afterwards."""
+        then = self.stats.get(now.pid)
+        return then is not None and (then.start, then.environment) == (now.start, now.environment) != (now.start, 0)
+
     def marked(self, marker: str) -> list[Stat]:
         """Processes that carry this very marker, oldest first."""
-        found = [self.stats[pid] for pid, value in self.markers.items() if value == marker]
+        found = [self.stats[pid] for pid in self._marked.get(_whose(marker), ()) if self.markers[pid] == marker]
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
+
+    def belonging(self, marker: str) -> set[int]:
+        """The pids of processes that carry this marker or one below it."""
+        below = marker + "/"
+        pids = self._marked.get(_whose(marker), ())
+        return {pid for pid in pids if (value := self.markers[pid]) == marker or value.startswith(below)}
+
+    def session(self, number: int) -> Sequence[Stat]:
+        """The members of a session."""
+        return self._sessions.get(number, ())
 
     def descendants(self, pids: Iterable[int]) -> set[int]:
         """The given processes and everything below them."""
@@ -163,12 +190,19 @@ class ProcessTable:
         return found
 
 
+def _whose(marker: str) -> str:
+    """The part of a marker that names the life: ``instance:stack/name#epoch``, without what may be below it."""
+    life, sign, rest = marker.rpartition("#")
+    return life + sign + rest.partition("/")[0]
+
+
 class Scanner:
     """Process tables for many who ask at once: they share a scan, but never one that began before they asked."""
 
     def __init__(self) -> None:
         self._running: asyncio.Task[ProcessTable] | None = None
         self._next: asyncio.Task[ProcessTable] | None = None
+        self._last: ProcessTable | None = None
 
     async def table(self) -> ProcessTable:
         """A table no older than this call."""
@@ -180,7 +214,8 @@ class Scanner:
         if before is not None:
             await asyncio.wait([before])
         self._running, self._next = self._next, None
-        return await asyncio.to_thread(ProcessTable.read)
+        self._last = await asyncio.to_thread(ProcessTable.read, self._last)
+        return self._last
 
 
 async def wait_pidfd(fd: int) -> None:

@@ -59,8 +59,7 @@ class Tree:
         if holder is None and not self.marker:
             return set()
         # the number of a session is not given away while it has members, so without its leader it is still the same
-        members = {stat.pid for stat in table.stats.values() if stat.session == pid and stat.start >= self.leader.start}
-        return members
+        return {stat.pid for stat in table.session(pid) if stat.start >= self.leader.start}
 
     def _in_cgroups(self) -> set[int]:
         found: set[int] = set()
@@ -70,10 +69,7 @@ class Tree:
         return found
 
     def _marked(self, table: ProcessTable) -> set[int]:
-        if not self.marker:
-            return set()
-        below = self.marker + "/"
-        return {pid for pid, value in table.markers.items() if value == self.marker or value.startswith(below)}
+        return table.belonging(self.marker) if self.marker else set()
 
 
 class Grace:

@@ -69,7 +69,7 @@ def test_markers_are_found(sleeper: subprocess.Popen[bytes]) -> None:
 
 async def test_those_who_ask_together_share_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     scans = []
-    monkeypatch.setattr(ProcessTable, "read", classmethod(lambda cls: scans.append(1) or cls([], {})))
+    monkeypatch.setattr(ProcessTable, "read", classmethod(lambda cls, _before: scans.append(1) or cls([], {})))
     scanner = Scanner()
     first = asyncio.gather(*(scanner.table() for _ in range(50)))
     await asyncio.sleep(0)
@@ -77,6 +77,26 @@ async def test_those_who_ask_together_share_a_scan(monkeypatch: pytest.MonkeyPat
     assert len(scans) == 1
     await scanner.table()
     assert len(scans) == 2
+
+
+def test_markers_are_read_once_for_each_exec() -> None:
+    """A scan after another one reads only what is new; who calls exec has another environment, also under its pid."""
+    script = "read line; exec env HARNESS_INSTANCE=other sleep 60"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["/bin/sh", "-c", script], stdin=pipe, env={"HARNESS_INSTANCE": "one"}) as shell:
+        assert shell.stdin is not None
+        first = ProcessTable.read()
+        again = ProcessTable.read(first)
+        assert first.markers[shell.pid] == again.markers[shell.pid] == "one"
+        assert first.has_not_changed(again.stats[shell.pid])
+        shell.stdin.write(b"go\n")
+        shell.stdin.flush()
+        now = again
+        while now.stats[shell.pid].name != "sleep":
+            now = ProcessTable.read(now)
+        assert now.markers[shell.pid] == "other"
+        assert not again.has_not_changed(now.stats[shell.pid])
+        shell.kill()
 
 
 async def test_waiting_for_the_end(sleeper: subprocess.Popen[bytes]) -> None:

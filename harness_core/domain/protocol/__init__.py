@@ -22,9 +22,9 @@ come as binary frames so that nothing is escaped or copied: 4 bytes big-endian l
 then the raw bytes (``BINARY_HEADER``). Unknown fields are ignored by whoever receives them.
 """
 
+from harness_core.domain.frames import *
 from harness_core.domain.protocol.answers import *
 from harness_core.domain.protocol.operations import OPERATIONS as OPERATIONS
 from harness_core.domain.protocol.operations import Operation as Operation
 from harness_core.domain.protocol.operations import Role as Role
 from harness_core.domain.protocol.requests import *
-from harness_core.domain.frames import *

@@ -138,11 +138,13 @@ class EventRow(TypedDict):
 
 
 class FollowItem(TypedDict):
-    """First one with ``snapshot``, then one per event, ``rows`` holding the units as they are after it."""
+    """First one with ``snapshot``, then one for each ``event``, or for several ``events`` that became known at once;
+    ``rows`` holds the units as they are after it."""
 
     seq: int
     snapshot: NotRequired[StatusResult]
     event: NotRequired[EventRow]
+    events: NotRequired[list[EventRow]]
     rows: NotRequired[list[ServiceRow]]
     removed: NotRequired[list[str]]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness_core.domain import views
+from harness_core.domain.events import Event
 from harness_core.domain.outcome import Goal, Outcome, judge, settles_at
 from harness_core.domain.protocol import Failure, FollowItem, OperationResult, ServiceRow
 from harness_core.domain.select import with_dependents
@@ -37,30 +38,72 @@ async def follow_until(
     feed, clock = manager.engine.feed, manager.clock
     deadline = None if timeout is None else clock.monotonic() + timeout
     await stream.send(_snapshot(manager, list(goals)))
-    seq, order, ended_by = after, dict[str, None](), ""
+    seq, verdicts, ended_by = after, _Verdicts(goals), ""
     while True:
-        for event in await feed.after(seq):
-            seq = event.seq
-            if event.service in goals:
-                item: FollowItem = {"seq": seq, "event": views.event_row(event)}
-                item["rows"] = rows(manager, [event.service])
-                await stream.send(item)
+        events = await feed.after(seq)
+        if events:
+            seq = events[-1].seq
+            if mine := [event for event in events if event.service in goals]:
+                await stream.send(_item(manager, mine))
         if feed.seq > seq:
             continue
-        now, units = clock.monotonic(), _units(manager, list(goals))
-        outcomes = {unit.key: judge(unit, goals[unit.key], now) for unit in units}
-        order.update(dict.fromkeys(key for key, outcome in outcomes.items() if outcome is Outcome.REACHED))
-        if Outcome.PENDING not in outcomes.values():
+        now = clock.monotonic()
+        wake = verdicts.pass_on(manager.world.units, now)
+        if not verdicts.pending:
             break
         if deadline is not None and now >= deadline:
             ended_by = "timeout"
             break
-        moments = [settles_at(u, goals[u.key]) for u in units if outcomes[u.key] is Outcome.PENDING]
-        wakes = [moment for moment in (*moments, deadline) if moment is not None and moment > now]
+        wakes = [moment for moment in (wake, deadline) if moment is not None and moment > now]
         await feed.wait(min(wakes) - now + 0.001 if wakes else None)
     result = await result_of(manager, goals, began=began, ended_by=ended_by, output=output)
-    result["order"] = [key.split("/", 1)[1] for key in order]
+    result["order"] = [key.split("/", 1)[1] for key in verdicts.order]
     return result
+
+
+class _Verdicts:
+    """How far each unit is. Judges only what changed or what time may have changed: a thousand units are told of in
+    hundreds of publications."""
+
+    def __init__(self, goals: Mapping[str, Goal]) -> None:
+        self._goals = goals
+        self._judged: dict[str, Unit] = {}
+        self.pending: set[str] = set()
+        #: units in the order in which they arrived
+        self.order: dict[str, None] = {}
+
+    def pass_on(self, units: Mapping[str, Unit], now: float) -> float | None:
+        """Judge anew where there is reason to; returns when the mere passing of time may be a reason."""
+        wake: float | None = None
+        for key, goal in self._goals.items():
+            unit = units.get(key)
+            if unit is None:
+                self.pending.discard(key)
+                continue
+            if self._judged.get(key) is unit and key not in self.pending:
+                continue
+            self._judged[key] = unit
+            outcome = judge(unit, goal, now)
+            if outcome is not Outcome.PENDING:
+                self.pending.discard(key)
+                if outcome is Outcome.REACHED:
+                    self.order[key] = None
+                continue
+            self.pending.add(key)
+            moment = settles_at(unit, goal)
+            if moment is not None and moment > now and (wake is None or moment < wake):
+                wake = moment
+        return wake
+
+
+def _item(manager: Manager, events: Sequence[Event]) -> FollowItem:
+    """What one publication brought: its events, and the units as they are after it."""
+    item: FollowItem = {"seq": events[-1].seq, "rows": rows(manager, list({event.service: None for event in events}))}
+    if len(events) == 1:
+        item["event"] = views.event_row(events[0])
+    else:
+        item["events"] = [views.event_row(event) for event in events]
+    return item
 
 
 async def result_of(

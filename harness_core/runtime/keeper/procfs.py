@@ -36,6 +36,8 @@ class Stat(NamedTuple):
     start: int
     #: a wait status; 0 while it lives, and where the kernel does not tell us
     exit_code: int
+    #: where its environment begins, another place after each exec; 0 when it is not ours to know
+    environment: int = 0
 
     @property
     def dead(self) -> bool:
@@ -70,6 +72,7 @@ def read_stat(pid: int) -> Stat | None:
         session=int(fields[3]),
         start=int(fields[19]),
         exit_code=int(fields[49]),
+        environment=int(fields[47]),
     )
 
 

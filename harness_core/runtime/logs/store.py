@@ -47,8 +47,13 @@ class LogStore:
     def directory(self, key: str) -> Path:
         """The private folder of a unit's streams, made when missing. Raises ``ValueError`` for a key that is none."""
         path = self.path(key)
-        for folder in (self.root, path.parent, path):
-            folder.mkdir(mode=0o700, parents=folder is self.root, exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            for folder in (self.root, path.parent, path):
+                folder.mkdir(mode=0o700, parents=folder is self.root, exist_ok=True)
         return path
 
     def path(self, key: str) -> Path:
