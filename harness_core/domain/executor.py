@@ -262,6 +262,14 @@ class LogSink(Protocol):
         """Say that bytes were appended, so that followers read on. Thread-safe and cheap."""
         ...
 
+    def awaited(self, key: str) -> bool:
+        """Whether anybody waits for this service's output at the moment; saying ``grew`` is idle otherwise."""
+        ...
+
+    def on_awaited(self, callback: Callable[[str], None]) -> None:
+        """Have ``callback(key)`` called on the event loop whenever somebody begins to wait for a service's output."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutorContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness_core.runtime.keeper.segments import list_segments
@@ -25,6 +26,13 @@ class FileLogSink:
 
     def grew(self, key: str) -> None:
         self.grown.append(key)
+
+    def awaited(self, key: str) -> bool:
+        """Everybody's output is waited for, so that what an executor tells of can be seen."""
+        return True
+
+    def on_awaited(self, callback: Callable[[str], None]) -> None:
+        """Nobody begins to wait later."""
 
 
 def read_stream(directory: Path, stream: str) -> bytes:

@@ -41,6 +41,7 @@ class LogStore:
         self._pool = ThreadPoolExecutor(READERS, "harness-logs")
         #: replaced whole at each change, so that ``grew`` may read it from any thread
         self._watchers: dict[str, tuple[Callable[[], None], ...]] = {}
+        self._on_awaited: list[Callable[[str], None]] = []
 
     # ── folders and files ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,7 +148,17 @@ class LogStore:
                 self._watchers.pop(key, None)
 
         self._watchers[key] = (*self._watchers.get(key, ()), wake)
+        for begin in self._on_awaited:
+            begin(key)
         return end
+
+    def awaited(self, key: str) -> bool:
+        """Whether anybody watches this service's output."""
+        return key in self._watchers
+
+    def on_awaited(self, callback: Callable[[str], None]) -> None:
+        """Have ``callback(key)`` called at every ``watch``."""
+        self._on_awaited.append(callback)
 
     # ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -40,6 +40,12 @@ class Sink:
         self.told.append(key)
         self.wake.set()
 
+    def awaited(self, key: str) -> bool:
+        return True
+
+    def on_awaited(self, callback: Callable[[str], None]) -> None:
+        pass
+
 
 class Kit:
     """One state directory: its executor, which may be replaced as a daemon is, and its output."""
