@@ -22,7 +22,7 @@ FILLED = {
     "private.{}.after": [f"private.{name}.after" for name in _PRIVATE],
 }
 #: points that no ordinary life passes: each is reached in a test of its own
-RARE = {"process.adopt.before"}
+RARE = {"keeper.record.delete", "process.adopt.before"}
 
 
 def in_source() -> list[str]:

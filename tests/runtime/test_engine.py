@@ -325,7 +325,7 @@ async def test_after_a_restart_of_the_machine_nothing_is_looked_for(boot_id: str
     second = Rig(store)
     async with second.running(boot_id):
         assert second["a"].phase is phase
-        assert store.load()["meta", "boot"] == {"id": boot_id}
+        assert store.load()["meta", "boot"]["id"] == boot_id
 
 
 async def test_without_a_record_of_the_boot_what_may_live_is_sought() -> None:

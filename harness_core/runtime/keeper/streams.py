@@ -163,6 +163,8 @@ class Mover:
         self._poll = select.epoll()
         self._streams: dict[int, Stream] = {}
         self._blocked: set[int] = set()
+        #: streams whose gaps could not be noted yet
+        self._owing: set[int] = set()
         self._gather = 0.0
         self._quiet_until = 0.0
         self._retry_at = 0.0
@@ -188,6 +190,7 @@ class Mover:
         self._poll.unregister(stream.fifo)
         del self._streams[stream.fifo]
         self._blocked.discard(stream.fifo)
+        self._owing.discard(stream.fifo)
         self.changed.discard(stream)
         stream.close()
 
@@ -196,15 +199,15 @@ class Mover:
         return max(0.0, self._quiet_until - now)
 
     def retry_in(self, now: float) -> float | None:
-        """Seconds until blocked streams are tried again; ``None`` when none is blocked."""
-        return max(0.0, self._retry_at - now) if self._blocked else None
+        """Seconds until the disk is tried again; ``None`` when nothing waits for it."""
+        return max(0.0, self._retry_at - now) if self._blocked or self._owing else None
 
     def close(self) -> None:
         self._poll.close()
 
     def turn(self, now: float) -> None:
         """Move what is there, at most 1 MiB of each stream."""
-        if self._blocked and now >= self._retry_at:
+        if (self._blocked or self._owing) and now >= self._retry_at:
             self._retry(now)
         flood = False
         moved_any = False
@@ -214,6 +217,9 @@ class Mover:
             moved = stream.pump(now)
             if stream.blocked:
                 self._block(fd, now)
+            if stream.writer.owes and fd not in self._owing:
+                self._owing.add(fd)
+                self._retry_at = now + _RETRY
             if moved or stream.blocked or stream.lost != was_lost or stream.splices != spliced:
                 self.changed.add(stream)
             moved_any = moved_any or moved > 0
@@ -236,6 +242,12 @@ class Mover:
         self._retry_at = now + _RETRY
 
     def _retry(self, now: float) -> None:
+        for fd in list(self._owing):
+            stream = self._streams[fd]
+            stream.pump(now)
+            if not stream.writer.owes:
+                self._owing.discard(fd)
+                self.changed.add(stream)
         for fd in list(self._blocked):
             stream = self._streams[fd]
             if stream.pump(now) or not stream.blocked:

@@ -65,6 +65,11 @@ class SegmentWriter:
         """How many bytes fit into the open segment; at least 1 after ``prepare``."""
         return self._base + self.max_size - self.end
 
+    @property
+    def owes(self) -> bool:
+        """Whether a gap waits for space on the disk to be noted."""
+        return any(kind == GAP for _, _, _, kind, _ in self._pending)
+
     def begin_epoch(self, epoch: int) -> None:
         """Note that bytes from here on belong to this life. Reaches the disk with the next bytes."""
         if epoch != self.epoch:
@@ -165,6 +170,8 @@ class SegmentWriter:
             self._pending.pop(0)
 
     def _note(self, *record: int) -> bool:
+        if self._index < 0 and self.fd >= 0:  # there was no room for it when the segment was opened
+            self._open_index(os.path.join(self._directory, segment_name(self.stream, self._base)))
         if self._index < 0:
             return False
         try:
