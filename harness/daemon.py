@@ -16,6 +16,7 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 
 from harness_core.domain import select
+from harness_core.domain.store import StoreError
 from harness_core.doors.doors import Doors
 from harness_core.doors.operations import acting, daemon, logs, reading, resources, stacks, taking
 from harness_core.doors.table import Table
@@ -31,6 +32,8 @@ log = logging.getLogger("harness.daemon")
 
 #: after the second signal, or when closing takes longer than this, the process ends without more ado
 CLOSE_DEADLINE = 20.0
+#: how often to look whether the registry's file still has its name
+REGISTRY_LOOK = 4.0
 
 
 def version() -> str:
@@ -94,7 +97,11 @@ class _Daemon:
             )
             manager.engine.tell("the daemon started", pid=os.getpid(), version=version(), url=self._doors.url)
             log.info("ready at %s, state in %s", self._doors.url, self._state.path)
-            await self._until_asked()
+            look = asyncio.create_task(self._look_after_registry(), name="registry watch")
+            try:
+                await self._until_asked()
+            finally:
+                look.cancel()
         finally:
             log.info("leaving; services stay")
             await self._close()
@@ -140,6 +147,20 @@ class _Daemon:
         await asyncio.gather(*rest, return_exceptions=True)
         for task in done:
             task.result()
+
+    async def _look_after_registry(self) -> None:
+        """An open database whose file was removed goes on working, and would be lost with this process."""
+        trouble = ""
+        while True:
+            await asyncio.sleep(REGISTRY_LOOK)
+            try:
+                await asyncio.to_thread(self._store.check)
+            except StoreError as error:
+                if error.message != trouble:
+                    log.error("%s", error)
+                trouble = error.message
+            else:
+                trouble = ""
 
     async def _close(self) -> None:
         try:

@@ -108,9 +108,10 @@ class SqliteStore:
             self._ballast.keep()
 
     def check(self) -> None:
-        """Notice, without a commit, that the file was removed under us, and write it anew. Two ``stat`` calls.
+        """Notice, without a commit, that the file was removed under us, and write it anew. Three ``stat`` calls.
 
-        Raises ``StoreError`` when it was replaced by another file, or cannot be written anew.
+        Raises ``StoreError`` when it was replaced by another file, its directory is another one now, or it cannot be
+        written anew.
         """
         with self._writing:
             try:
@@ -199,6 +200,7 @@ class SqliteStore:
         self._kept = journal.count(self._writer)
         self._reader = connect(self._path, "rw")
         self._reader.execute("PRAGMA query_only = ON")
+        self._home = identity(self._path.parent)
         self._main = identity(self._path)
         self._log = identity(side_file(self._path, "-wal"))
 
@@ -250,9 +252,15 @@ class SqliteStore:
                 f"cannot write the registry at {self._path}: it was replaced by another file",
                 hint="restart the daemon to use that file; services go on meanwhile",
             )
+        if identity(self._path.parent) not in (None, self._home):
+            raise StoreError(
+                f"cannot write the registry at {self._path}: its directory was moved away and another one is there",
+                hint="move it back; services go on meanwhile",
+            )
         self._note("the registry's file was removed while it was in use; it was written anew")
         log.warning("the file %s, or its write-ahead log, was removed; writing it anew", self._path)
         make_directory(self._path.parent)
+        self._home = identity(self._path.parent)
         draft = copy_to(self._writer, side_file(self._path, ".rescued"))
         with self._reading:
             self._disconnect()

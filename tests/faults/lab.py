@@ -263,7 +263,7 @@ class Lab:
         if not self.running:
             self.boot()
         with contextlib.suppress(DaemonUnreachable):
-            self.stop(force=True)
+            self.stop(force=True, timeout=30.0)
         self.leave()
 
     def _kill_all(self) -> None:
