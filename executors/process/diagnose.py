@@ -51,7 +51,7 @@ def find_program(command: Command) -> Path:
         raise StartFailed(f"cannot start {command.program}: no such file {place}", hint=_near(place), permanent=True)
     names = _programs(candidates(command))
     close = difflib.get_close_matches(command.program, names, n=3, cutoff=0.75)
-    hint = f"did you mean {' or '.join(close)}?" if close else "install it, or give its path in binary"
+    hint = f"did you mean {' or '.join(close)}?" if close else "install it, or give its path"
     raise StartFailed(f"cannot start {command.program}: it is not on the PATH of the stack", hint=hint, permanent=True)
 
 

@@ -82,7 +82,7 @@ def build() -> click.Group:
     """The root command."""
     return _Root(
         "harness",
-        help="Run processes, containers, remote hosts and tasks as one stack, from one YAML file.\n\n"
+        help="Run processes and tasks as one stack, from one YAML file.\n\n"
         "Begin with: harness init, harness start, harness status.",
         epilog="Exit codes: harness help exit-codes",
         params=[_option(option) for option in GLOBALS],

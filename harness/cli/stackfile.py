@@ -44,9 +44,9 @@ def find(directory: str) -> str | None:
 
 
 def is_file(word: str) -> bool:
-    """Whether a word of the command line means a stack file rather than a unit: a YAML name, an existing file, or a
-    directory that holds a stack file; ``-`` is standard input."""
-    if word == "-" or word.endswith(_SUFFIXES):
+    """Whether a word of the command line means a stack file rather than a unit: a YAML name, a path that no unit's
+    name looks like, an existing file, or a directory that holds a stack file; ``-`` is standard input."""
+    if word == "-" or word.endswith((*_SUFFIXES, "/")) or word.startswith(("/", "./", "../")):
         return True
     if os.path.isdir(word):
         return any(os.path.isfile(os.path.join(word, name)) for name in NAMES)
@@ -133,7 +133,8 @@ def _read(word: str) -> tuple[str, str]:
                 raw = file.read(MAX_SIZE + 1)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise InvalidConfiguration(f"cannot read {path}: {why}", hint=_near(path)) from None
+        hint = _near(path) if isinstance(error, FileNotFoundError) else ""
+        raise InvalidConfiguration(f"cannot read {path}: {why}", hint=hint) from None
     if len(raw) > MAX_SIZE:
         raise InvalidConfiguration(f"cannot read {path}: it is larger than 1 MiB", hint="is it a stack file?")
     try:
@@ -154,9 +155,13 @@ def _near(path: str) -> str:
         there = sorted(entry for entry in os.listdir(directory or ".") if entry.endswith(_SUFFIXES))
     except OSError:
         return f"there is no directory {directory}"
-    close = get_close_matches(name, there, n=3, cutoff=0.5) or there[:3]
+    # the suffix, which all have, would make everything look alike
+    stems = {os.path.splitext(entry)[0]: entry for entry in there}
+    close = [stems[stem] for stem in get_close_matches(os.path.splitext(name)[0], stems, n=3)]
     if close:
         return "did you mean " + ", ".join(os.path.join(directory, entry) for entry in close) + "?"
+    if there:
+        return "there are: " + ", ".join(os.path.join(directory, entry) for entry in there[:5])
     return "write one with: harness init"
 
 

@@ -66,6 +66,7 @@ class _Board:
         gone = set(item.get("removed", []))
         before = {full_name(row): row for row in self.status["services"]}
         services = [row for name, row in (before | changed).items() if name not in gone]
+        services.sort(key=lambda row: row["stack"])
         self._hear(changed.values())
         # a new value rather than a change in place: the drawing thread reads the old one
         self.status = {

@@ -10,7 +10,7 @@ import time
 
 from harness_core.client import fast, locate
 from harness_core.client.endpoint import Endpoint
-from harness_core.domain.errors import Conflict, HarnessError, NotAllowed, OperationFailed
+from harness_core.domain.errors import Conflict, HarnessError, InvalidConfiguration, NotAllowed, OperationFailed
 
 __all__ = ["answers", "ensure", "is_held", "running_pid"]
 
@@ -24,21 +24,31 @@ def ensure(directory: str, timeout: float = START_TIMEOUT) -> Endpoint:
     """The daemon of a state directory, started when it does not run; returns when it answers.
 
     Raises ``OperationFailed`` with the last lines of its log when it ends or does not answer within ``timeout``
-    seconds, ``Conflict`` when another command tries to start one for that long, ``NotAllowed`` when what answers is
-    not ours.
+    seconds, ``InvalidConfiguration`` when the directory cannot be one, ``Conflict`` when another command tries to start
+    one for that long, ``NotAllowed`` when what answers is not ours.
     """
     if found := answers(directory):
         return found
     deadline = time.monotonic() + timeout
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    lock = os.open(os.path.join(directory, "daemon.start.lock"), flags, 0o600)
+    lock = _open_lock(directory)
     try:
         _wait_for_turn(lock, deadline, directory)
         # whoever had the lock before us may have started it
         return answers(directory) or _start(directory, deadline, timeout)
     finally:
         os.close(lock)
+
+
+def _open_lock(directory: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        return os.open(os.path.join(directory, "daemon.start.lock"), flags, 0o600)
+    except OSError as error:
+        raise InvalidConfiguration(
+            f"cannot use {directory} as the state directory: {(error.strerror or str(error)).lower()}",
+            hint="HARNESS_STATE_DIR names another",
+        ) from None
 
 
 def answers(directory: str) -> Endpoint | None:

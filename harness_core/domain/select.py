@@ -52,7 +52,7 @@ def one(world: World, name: str, *, stack: str | None = None, cwd: str = "") -> 
     found = select(world, [name], stack=stack, cwd=cwd)
     if len(found) != 1:
         names = ", ".join(unit.key for unit in found[:8])
-        raise UsageError(f"{name!r} means {len(found)} services: {names}", hint="name one of them")
+        raise UsageError(f"{name!r} means {len(found)} units: {names}", hint="name one of them")
     return found[0]
 
 

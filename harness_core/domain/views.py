@@ -157,7 +157,9 @@ def stack_row(world: World, name: str) -> StackRow:
 
 
 def status(world: World, units: Iterable[Unit], clocks: Clocks, seq: int) -> StatusResult:
-    rows = [service_row(unit, clocks, seq) for unit in units]
+    # by stack, whatever the order in which stacks were registered or read back
+    ordered = sorted(units, key=lambda unit: unit.spec.stack)
+    rows = [service_row(unit, clocks, seq) for unit in ordered]
     names = dict.fromkeys(row["stack"] for row in rows)
     return {
         "api_version": "harness/v1",

@@ -94,6 +94,13 @@ def test_files_that_cannot_be_read_say_why_and_what_is_near() -> None:
     with pytest.raises(InvalidConfiguration, match="no such file") as missing:
         stackfile.source("shp.yaml", {})
     assert missing.value.hint == "did you mean shop.yaml?"
+    with pytest.raises(InvalidConfiguration) as other:
+        stackfile.source("compose.yaml", {})
+    assert other.value.hint == "there are: shop.yaml", "what is near is not what has the same suffix"
+    Path("loop.yaml").symlink_to("loop.yaml")
+    with pytest.raises(InvalidConfiguration, match="symbolic links") as loop:
+        stackfile.source("loop.yaml", {})
+    assert not loop.value.hint
     with pytest.raises(InvalidConfiguration) as nowhere:
         stackfile.source("no/where.yaml", {})
     assert nowhere.value.hint == "there is no directory no"

@@ -280,6 +280,22 @@ def test_a_unit_that_is_nowhere_is_not_found(daemon: MakeDaemon, capfd: Any) -> 
     assert line(capfd, "start", "api").code == 7
 
 
+def test_a_directory_without_a_stack_file_is_not_called_a_unit(daemon: MakeDaemon, capfd: Any) -> None:
+    daemon(service__start=refusing(errors.NotFound("no service, task or stack is called 'sub'")))
+    Path("sub").mkdir()
+    ran = line(capfd, "start", "sub")
+    assert ran.code == 3
+    assert "holds no harness.yaml" in ran.err
+    assert "harness init --file sub/harness.yaml" in ran.err
+
+
+@pytest.mark.parametrize("word", ["./sub", "sub/", "../gone", "/dev/null"])
+def test_a_path_is_never_a_unit(daemon: MakeDaemon, capfd: Any, word: str) -> None:
+    daemon(stack__start=refusing(errors.InvalidConfiguration("cannot use it: it is empty")))
+    Path("sub").mkdir()
+    assert line(capfd, "start", word).code == 3
+
+
 def test_inherited_variables_are_named_to_the_daemon(
     daemon: MakeDaemon, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +376,16 @@ def test_validate_prints_all_findings_and_exits_3(daemon: MakeDaemon, capfd: Any
     assert "shop.yaml: 1 error" in ran.err
     assert line(capfd, "validate", "shop.yaml", "--format", "github").out.startswith("::error file=shop.yaml,line=10")
     assert line(capfd, "validate", "shop.yaml", "-o", "json").json["diagnostics"][0]["line"] == 10
+
+
+def test_validate_goes_on_after_a_file_that_cannot_be_read(daemon: MakeDaemon, capfd: Any) -> None:
+    there = daemon(stack__validate={"ok": True, "diagnostics": [], "resolved": None})
+    stack_file()
+    ran = line(capfd, "validate", "gone.yaml", "harness.yaml")
+    assert ran.code == 3
+    assert "cannot read gone.yaml" in ran.err
+    assert "harness.yaml is valid" in ran.err
+    assert there.params("stack.validate").source.filename == "harness.yaml"
 
 
 def test_validate_resolved_prints_the_effective_configuration(daemon: MakeDaemon, capfd: Any) -> None:
@@ -469,6 +495,29 @@ def test_graph_in_every_form(daemon: MakeDaemon, capfd: Any) -> None:
     assert line(capfd, "graph", "-f", "mermaid").out.startswith("flowchart")
     assert line(capfd, "graph", "-f", "json").json["api_version"] == "harness/v1"
     assert "critical path: 1.6s" in line(capfd, "graph", "--critical-path").out
+
+
+def test_what_is_not_there_is_not_asked_about(daemon: MakeDaemon, capfd: Any) -> None:
+    async def status(request: Any) -> Any:
+        if request.names:
+            raise errors.NotFound("no service, task or stack is called 'gone'")
+        return READY
+
+    daemon(status=status)
+    assert line(capfd, "forget", "gone").code == 7
+    assert line(capfd, "token", "revoke", "gone").code == 7
+
+
+@pytest.mark.parametrize("option", ["--tail", "--after"])
+def test_numbers_of_events_are_not_below_zero(capfd: Any, option: str) -> None:
+    assert line(capfd, "events", option, "-1").code == 2
+
+
+def test_events_stand_in_columns_however_long_the_names(daemon: MakeDaemon, capfd: Any) -> None:
+    events = [rows.event(1, "stack", "shop/db"), rows.event(2, "stack", "shop/a-very-long-name-of-a-service")]
+    daemon(events={"events": events, "first_seq": 1, "last_seq": 2})
+    lines = line(capfd, "events").out.splitlines()
+    assert lines[0].rindex("stack") == lines[1].rindex("stack")
 
 
 def test_events_are_the_newest_or_those_after_a_number(daemon: MakeDaemon, capfd: Any) -> None:

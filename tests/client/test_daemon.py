@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness_core.client import daemon, fast
-from harness_core.domain.errors import Conflict, NotAllowed, OperationFailed
+from harness_core.domain.errors import Conflict, InvalidConfiguration, NotAllowed, OperationFailed
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +74,13 @@ def program(tmp_path: Path, source: str) -> None:
 
 def starts(state: Path) -> list[list[str]]:
     return [line.split() for line in (state / "starts").read_text().splitlines()]
+
+
+def test_a_state_directory_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        with pytest.raises(InvalidConfiguration, match=f"cannot use .*{place} as the state directory"):
+            daemon.ensure(str(tmp_path / place))
 
 
 def test_it_is_started_detached_and_then_found(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_a_status_holds_the_rows_and_their_stacks() -> None:
     orphan = Unit(service("x").model_copy(update={"stack": "gone"}))
     world = World({"s": stack(service("a"))}, {unit.key: unit, orphan.key: orphan})
     result = status(world, world.units.values(), CLOCKS, 5)
-    assert [row["name"] for row in result["services"]] == ["a", "x"]
+    assert [row["name"] for row in result["services"]] == ["x", "a"], "by stack, whatever the order they came in"
     assert [row["name"] for row in result["stacks"]] == ["s"]
     assert (result["api_version"], result["seq"]) == ("harness/v1", 5)
 

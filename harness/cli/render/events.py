@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.render.escape import escape_line
-from harness.cli.render.layout import pad
+from harness.cli.render.layout import pad, width_of
 from harness.cli.render.style import Style, paint, state_colour
 
 if TYPE_CHECKING:
     from harness_core.domain.protocol import EventRow
 
-__all__ = ["event_line", "event_text"]
+__all__ = ["event_line", "event_text", "service_width"]
 
 
-def event_line(event: EventRow, style: Style) -> str:
-    """``seq  time  service  type  what and why``"""
+def event_line(event: EventRow, style: Style, width: int = 16) -> str:
+    """``seq  time  service  type  what and why``, the service ``width`` columns wide."""
     to = event["data"].get("to") if event["type"] in ("state", "health") else None
     colour = state_colour(str(to)) if to else _COLOURS.get(event["type"], "")
     parts = [
         paint(style, f"{event['seq']:>6}", "dim"),
         paint(style, style.date(event["at"]), "dim"),
-        pad(escape_line(event["service"]) or "daemon", 16),
+        pad(_who(event), width),
         paint(style, pad(event["type"], 7), colour),
         event_text(event, style),
     ]
     return "  ".join(parts).rstrip()
+
+
+def service_width(events: Iterable[EventRow]) -> int:
+    """How wide the column of services has to be for all of these."""
+    return max((width_of(_who(event)) for event in events), default=0)
+
+
+def _who(event: EventRow) -> str:
+    return escape_line(event["service"]) or "daemon"
 
 
 _NOTHING: tuple[object, ...] = (None, "", {}, [])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from harness.cli.grammar import STACK, UNITS, Option, Verb
 from harness.cli.render.data import document
-from harness.cli.render.events import event_line
+from harness.cli.render.events import event_line, service_width
 from harness.cli.session import Cli
 from harness.cli.times import parse_moment
 from harness.cli.watch import outlasting
+from harness_core.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from harness_core.domain.protocol import EventRow, EventsResult
@@ -32,6 +33,9 @@ def run(
     since: str | None,
     types: tuple[str, ...],
 ) -> int:
+    for flag, number in (("--tail", tail), ("--after", after)):
+        if number is not None and number < 0:
+            raise UsageError(f"cannot read {flag} {number}: it is below zero")
     params: dict[str, Any] = {**cli.select, "names": list(names), "stack": stack, "types": list(types), "limit": tail}
     params["since"] = parse_moment(since, "--since", time.time()) if since else None
     # after a known number the next ones are wanted, else the newest
@@ -39,9 +43,10 @@ def run(
     if follow:
         return _follow(cli, params)
     result = cast("EventsResult", cli.call("events", params))
+    width = service_width(result["events"])
     cli.data(
         result,
-        lambda: [event_line(event, cli.out.style) for event in result["events"]],
+        lambda: [event_line(event, cli.out.style, width) for event in result["events"]],
         rows="events",
         names=lambda: [str(event["seq"]) for event in result["events"]],
     )
@@ -50,7 +55,7 @@ def run(
 
 def _follow(cli: Cli, params: dict[str, Any]) -> int:
     params["follow"] = True
-    last = params["after"]
+    last, width = params["after"], 16
 
     def again() -> dict[str, Any]:
         return {**params, "after": last, "newest": params["newest"] and not last}
@@ -61,7 +66,8 @@ def _follow(cli: Cli, params: dict[str, Any]) -> int:
             continue
         last = event["seq"]
         if cli.settings.output in ("table", "wide"):
-            cli.out.line(event_line(event, cli.out.style))
+            width = max(width, service_width([event]))
+            cli.out.line(event_line(event, cli.out.style, width))
         else:
             cli.out.line(json.dumps(document(cast("dict[str, Any]", event)), separators=(",", ":"), ensure_ascii=False))
     return 0

@@ -63,7 +63,7 @@ def _variables(given: tuple[str, ...], tty: bool) -> dict[str, str]:
 VERB = Verb(
     "exec",
     run,
-    "For a process: its environment and directory; for a container: inside it. With a terminal when this is one. "
+    "In its environment and its directory. With a terminal when this is one. "
     "The exit code is the command's own; 125 when it could not be started.\n\n"
     "\b\nharness exec db -- psql -c 'select 1'",
     arguments=(

@@ -16,6 +16,8 @@ def run(cli: Cli, *, name: str, stack: str | None) -> int:
     else:
         question, method = f"give up {name} without stopping it?", "service.forget"
         params = {**cli.select, "name": name, "stack": stack}
+        # nobody is asked about what is not there
+        cli.call("status", {**cli.select, "names": [name], "stack": stack})
     if not cli.confirm(question, refuse=f"cannot forget {name} without being sure"):
         cli.note("nothing was forgotten")
         return 1

@@ -25,8 +25,9 @@ def run(cli: Cli, *, template: str, file: str, name: str | None) -> int:
         {"file": file, "template": template or "web", "name": stack}, lambda: [f"wrote {file}"], names=lambda: [file]
     )
     start = "harness start" if file == "harness.yaml" else f"harness start {file}"
-    cli.note(f"  {start}   start it")
-    cli.note(f"  harness validate {file}   check it after a change")
+    check = f"harness validate {file}"
+    cli.note(f"  {start:{len(check)}}  start it")
+    cli.note(f"  {check}  check it after a change")
     return 0
 
 

@@ -11,7 +11,14 @@ from harness.cli.follow import follow
 from harness.cli.grammar import STACK, Option, Verb
 from harness.cli.session import Cli
 from harness.cli.sources import FILE_OR_NAMES, PROFILE, SOURCE, chosen_files, read_source
-from harness_core.domain.errors import DaemonUnreachable, ExitCode, HarnessError, NotFound, UsageError
+from harness_core.domain.errors import (
+    DaemonUnreachable,
+    ExitCode,
+    HarnessError,
+    InvalidConfiguration,
+    NotFound,
+    UsageError,
+)
 
 __all__ = ["VERB"]
 
@@ -45,7 +52,7 @@ def run(
         try:
             return _start_units(cli, names, stack, no_deps=no_deps, no_wait=no_wait)
         except (NotFound, DaemonUnreachable) as error:
-            files = [_nearest(error)]
+            files = [_nearest(error, names)]
     # all are read before the first is started, so that a typing error in the second leaves nothing half done
     sources = [read_source(file, **shaping) for file in files]
     code = 0
@@ -66,12 +73,19 @@ def _start_units(
     return follow(cli, "start", "service.start", params, ", ".join(names) or stack or "everything")
 
 
-def _nearest(error: HarnessError) -> str:
-    """Units that nobody registered may stand in the stack file of this directory; without one the error stands."""
+def _nearest(error: HarnessError, names: Sequence[str]) -> str:
+    """Units that nobody registered may stand in the stack file of this directory; without one the error stands, unless
+    a directory was meant."""
     nearest = stackfile.find(".")
-    if nearest is None:
+    if nearest is not None:
+        return nearest
+    folder = next((name for name in names if os.path.isdir(name)), None)
+    if folder is None:
         raise error
-    return nearest
+    raise InvalidConfiguration(
+        f"cannot start {folder}: no unit is called so, and the directory holds no {stackfile.NAMES[0]}",
+        hint=f"write one with: harness init --file {os.path.join(folder, stackfile.NAMES[0])}",
+    )
 
 
 def _title(source: dict[str, Any], names: Sequence[str]) -> str:

@@ -44,7 +44,8 @@ def show(cli: Cli) -> int:
 
 
 def revoke(cli: Cli, *, token: str) -> int:
-    if not cli.confirm(f"revoke the token {token}?", refuse=f"cannot revoke {token} without being sure"):
+    there = any(row["id"] == token for row in cli.call("token.list", {})["tokens"])
+    if there and not cli.confirm(f"revoke the token {token}?", refuse=f"cannot revoke {token} without being sure"):
         cli.note("nothing was revoked")
         return 1
     done = cli.call("token.revoke", {"id": token})

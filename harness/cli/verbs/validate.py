@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from harness.cli.errors import report
 from harness.cli.grammar import Argument, Option, Verb
 from harness.cli.render.diagnostics import diagnostic_lines, github_lines, verdict
 from harness.cli.session import Cli
 from harness.cli.sources import SOURCE, chosen_files, read_source
-from harness_core.domain.errors import ExitCode
+from harness_core.domain.errors import ExitCode, InvalidConfiguration
 
 if TYPE_CHECKING:
     from harness_core.domain.protocol import ValidateResult
@@ -20,7 +21,15 @@ def run(cli: Cli, *, files: tuple[str, ...], strict: bool, resolved: bool, form:
     """Exit code 0 when all files are valid, else that of a wrong configuration."""
     ok = True
     for file in files or chosen_files(())[0]:
-        source = read_source(file, **shaping)
+        try:
+            source = read_source(file, **shaping)
+        except InvalidConfiguration as error:
+            if len(files) < 2:
+                raise
+            # the other files have their findings all the same
+            report(cli.settings, error)
+            ok = False
+            continue
         result = cast("ValidateResult", cli.call("stack.validate", {"source": source, "strict": strict}, begin=True))
         ok = ok and result["ok"]
         _show(cli, str(source["filename"]), result, resolved=resolved, form=form)

@@ -177,7 +177,7 @@ class _Reading:
             services=services,
             types=request.types or None,
             since=request.since,
-            limit=max(1, min(request.limit, 10_000)),
+            limit=max(0, min(request.limit, 10_000)),
             newest=request.newest,
         )
         return [views.event_row(event) for event in found]

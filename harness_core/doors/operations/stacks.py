@@ -120,7 +120,7 @@ class _Stacks:
         active = [unit.spec.name for unit in world.of_stack(request.stack) if unit.phase in ACTIVE]
         if active:
             raise Conflict(
-                f"cannot forget {request.stack}: {', '.join(active)} still run",
+                f"cannot forget {request.stack}: {', '.join(active)} {'runs' if len(active) == 1 else 'run'} still",
                 hint=f"harness stop {request.stack}",
             )
         await self._manager.engine.submit(Give(request.stack, caller.request))
