@@ -111,7 +111,7 @@ def test_with_nothing_registered_the_hint_says_how_to_begin() -> None:
 
 def test_exactly_one_is_given_or_all_candidates_are_named() -> None:
     assert one(WORLD, "api").key == "shop/api"
-    with pytest.raises(UsageError, match="'web-\\*' means 2 services: shop/web-1, shop/web-2"):
+    with pytest.raises(UsageError, match="'web-\\*' means 2 units: shop/web-1, shop/web-2"):
         one(WORLD, "web-*")
 
 
