@@ -43,8 +43,19 @@ class StateDir:
         return self
 
     def __exit__(self, *_: object) -> None:
-        (self.path / "daemon.json").unlink(missing_ok=True)
+        # a directory made anew in this place may have a daemon of its own, whose card is not ours to remove
+        if self._is_ours():
+            (self.path / "daemon.json").unlink(missing_ok=True)
         os.close(self._lock)
+
+    def _is_ours(self) -> bool:
+        """Whether the lock that is held still is the one that others would meet: not after the directory was removed
+        or replaced."""
+        try:
+            there = (self.path / "daemon.lock").lstat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._lock))
 
     def _make(self) -> None:
         try:

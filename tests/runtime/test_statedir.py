@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_the_lock_ends_with_its_holder_and_the_card_with_it(tmp_path: Path) -> N
         state.write_card({"pid": 1, "url": "x"})
     with StateDir(tmp_path) as state:
         assert state.read_card() is None
+
+
+def test_a_directory_made_anew_in_its_place_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "state"
+    with ExitStack() as old:
+        old.enter_context(StateDir(place))
+        shutil.rmtree(place)
+        with StateDir(place) as second:
+            second.write_card({"pid": 2, "url": "y"})
+            old.close()
+            assert second.read_card() is not None, "the card of the one that is there now"
 
 
 def test_the_lock_is_not_inherited_by_what_the_daemon_starts(tmp_path: Path) -> None:
