@@ -40,15 +40,12 @@ def ensure(directory: str, timeout: float = START_TIMEOUT) -> Endpoint:
 
 
 def _open_lock(directory: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        return os.open(os.path.join(directory, "daemon.start.lock"), flags, 0o600)
     except OSError as error:
-        raise InvalidConfiguration(
-            f"cannot use {directory} as the state directory: {(error.strerror or str(error)).lower()}",
-            hint="HARNESS_STATE_DIR names another",
-        ) from None
+        raise _unusable(directory, error) from None
+    locate.check_owner(directory)
+    return _open_private(directory, "daemon.start.lock", os.O_RDWR)
 
 
 def answers(directory: str) -> Endpoint | None:
@@ -103,7 +100,7 @@ def is_held(directory: str) -> bool:
 def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
     log_path = os.path.join(directory, "daemon.log")
     stale = locate.daemon_file(directory)
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    log = _open_private(directory, "daemon.log", os.O_WRONLY | os.O_APPEND)
     try:
         told = os.fstat(log).st_size
         process = subprocess.Popen(
@@ -129,6 +126,24 @@ def _start(directory: str, deadline: float, timeout: float) -> Endpoint:
     finally:
         # it goes on without us, which Popen would warn about
         process.returncode = process.returncode or 0
+
+
+def _open_private(directory: str, name: str, flags: int) -> int:
+    """A file of the state directory, made when missing. Raises ``NotAllowed`` for a link."""
+    path = os.path.join(directory, name)
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if os.path.islink(path):
+            raise NotAllowed(f"cannot use {path}: it is a symbolic link", hint="remove it") from None
+        raise _unusable(directory, error) from None
+
+
+def _unusable(directory: str, error: OSError) -> InvalidConfiguration:
+    return InvalidConfiguration(
+        f"cannot use {directory} as the state directory: {(error.strerror or str(error)).lower()}",
+        hint="HARNESS_STATE_DIR names another",
+    )
 
 
 def _wait_for_turn(lock: int, deadline: float, directory: str) -> None:

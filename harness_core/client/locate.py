@@ -13,7 +13,17 @@ from harness_core.client.endpoint import Endpoint, parse_address, split_url
 from harness_core.client.places import config_dir, state_dir
 from harness_core.domain.errors import DaemonUnreachable, NotAllowed
 
-__all__ = ["Endpoint", "config_dir", "daemon_file", "find", "is_local", "local_endpoint", "parse_address", "state_dir"]
+__all__ = [
+    "Endpoint",
+    "check_owner",
+    "config_dir",
+    "daemon_file",
+    "find",
+    "is_local",
+    "local_endpoint",
+    "parse_address",
+    "state_dir",
+]
 
 
 def find(context: str = "") -> Endpoint:
@@ -42,13 +52,15 @@ def _meant(context: str) -> str:
 
 
 def local_endpoint(directory: str) -> Endpoint:
-    """The daemon of a state directory, as its files tell. Raises ``DaemonUnreachable`` when there is none."""
+    """The daemon of a state directory, as its files tell. Raises ``DaemonUnreachable`` when there is none, and
+    ``NotAllowed`` when the directory is another user's: so would be the daemon that we trust with all we send."""
     found = daemon_file(directory)
     if found is None:
         raise DaemonUnreachable(
             f"cannot reach the daemon: none has been started for {directory}", hint="harness daemon start"
         )
     host, port = split_url(str(found.get("url", "")))
+    check_owner(directory)
     try:
         token = _read(os.path.join(directory, "token")).strip()
         authority = _read(os.path.join(directory, "tls", "ca.pem"))
@@ -62,6 +74,19 @@ def local_endpoint(directory: str) -> Endpoint:
             f"cannot reach the daemon: {error.filename} cannot be read ({error.strerror})", hint="harness daemon start"
         ) from error
     return Endpoint(host, port, token, authority, state_dir=directory)
+
+
+def check_owner(directory: str) -> None:
+    """Raise ``NotAllowed`` when an existing state directory is not this user's own."""
+    try:
+        owner = os.stat(directory).st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise NotAllowed(
+            f"cannot use the daemon of {directory}: the directory belongs to another user",
+            hint="ask that user for a token and use it as a context, or set HARNESS_STATE_DIR",
+        )
 
 
 def daemon_file(directory: str) -> dict[str, Any] | None:

@@ -29,11 +29,12 @@ class _Json(logging.Formatter):
 
 
 class _Handler(RotatingFileHandler):
-    """Private from birth, whatever the umask."""
+    """Private from birth, whatever the umask, and never through a link."""
 
     def _open(self):  # type: ignore[no-untyped-def]  # the base class has no annotation either
-        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600))
-        return super()._open()
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self.baseFilename, flags, 0o600)
+        return open(fd, self.mode, encoding=self.encoding, errors=self.errors)
 
 
 def configure(path: Path, *, style: str = "text", level: str = "info", foreground: bool = False) -> None:

@@ -71,6 +71,11 @@ class StateDir:
             raise InvalidConfiguration(f"cannot use {self.path} as state directory: it belongs to another user")
         if stat.S_IMODE(mode.st_mode) != 0o700:
             self.path.chmod(0o700)
+        if link := _first_link(self.path):
+            raise InvalidConfiguration(
+                f"cannot use {self.path} as state directory: {link} in it is a symbolic link, which leads out of it",
+                hint="remove the link; to keep the state elsewhere, set HARNESS_STATE_DIR or mount a disk there",
+            )
 
     def _take_lock(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -131,3 +136,19 @@ class StateDir:
         failpoint(f"state.{name}.before")
         temporary.replace(self.path / name)
         failpoint(f"state.{name}.after")
+
+
+def _first_link(directory: Path) -> str:
+    """A symbolic link anywhere below; "" when there is none, as in every directory that we alone have written to."""
+    folders = [str(directory)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        return os.path.relpath(entry.path, directory)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except FileNotFoundError:
+            continue  # a service that goes on, or its keeper, has just removed it
+    return ""

@@ -55,7 +55,7 @@ class Record:
     def create(cls, path: str, facts: dict[str, Any]) -> Record:
         """Write the first line of a new file. Raises ``OSError`` when there is no room for a life's story."""
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             line = json.dumps(facts).encode() + b"\n"
             failpoint("keeper.record.created")
@@ -69,7 +69,7 @@ class Record:
     def add(self, facts: dict[str, Any]) -> None:
         """Write one more line."""
         self.facts.update(facts)
-        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             data = os.pread(fd, os.fstat(fd).st_size, 0)
             os.pwrite(fd, json.dumps(facts).encode() + b"\n", len(data.rstrip(b"\0")))

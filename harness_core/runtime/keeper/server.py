@@ -266,7 +266,8 @@ def _wake_on_signals(handle: Callable[[int], None]) -> socket.socket:
 
 def _lock(directory: str) -> bool:
     """Be the only keeper here, from before the first splice until the end of this process, and say who that is."""
-    fd = os.open(os.path.join(directory, "keeper.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(os.path.join(directory, "keeper.lock"), flags, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

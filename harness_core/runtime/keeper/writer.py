@@ -128,7 +128,7 @@ class SegmentWriter:
 
     def _open(self, base: int) -> None:
         path = os.path.join(self._directory, segment_name(self.stream, base))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC  # splice refuses O_APPEND
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # splice refuses O_APPEND
         if base == self.end:  # a new segment; whatever a stranger put under its name is not ours
             flags |= os.O_TRUNC
         try:
@@ -145,7 +145,8 @@ class SegmentWriter:
     def _open_index(self, segment: str) -> None:
         # the index is help, not truth: bytes are kept even where it cannot be
         try:
-            self._index = os.open(index_path(segment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._index = os.open(index_path(segment), flags, 0o600)
             whole = os.fstat(self._index).st_size // RECORD.size * RECORD.size
             os.ftruncate(self._index, whole)
             os.lseek(self._index, whole, os.SEEK_SET)

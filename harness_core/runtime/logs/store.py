@@ -185,7 +185,10 @@ def start_of(folder: str, stream: str) -> int:
 def _set_start(folder: Path, stream: str, offset: int) -> None:
     target = folder / f"{stream}.start"
     fresh = target.with_suffix(".start.new")
-    fresh.write_bytes(b"%020d\n" % offset)
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(b"%020d\n" % offset)
     fresh.replace(target)
 
 
