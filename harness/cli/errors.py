@@ -79,12 +79,14 @@ def _keep(story: str) -> str:
     import time
 
     from harness_core.client import locate
+    from harness_core.domain.secrets import mask, mask_text
 
+    words = [mask_text(word) for word in mask(sys.argv[1:])]
     path = os.path.join(locate.state_dir(), "client-error.log")
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sys.argv[1:]!r}\n{story}")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {words!r}\n{mask_text(story)}")
     except OSError:
         return ""
     return path

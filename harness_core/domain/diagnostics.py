@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness_core.domain.protocol import Diagnostic
+from harness_core.domain.secrets import blot
 
 __all__ = ["MAX_DIAGNOSTICS", "Diagnostics", "Place", "did_you_mean", "nearest", "split_lines"]
 
@@ -119,7 +120,7 @@ class Diagnostics:
         if self.full:
             self._dropped += 1
             return
-        text = "" if file is not None else self.line(place.line)[:_MAX_TEXT]
+        text = "" if file is not None else blot(self.line(place.line)[:_MAX_TEXT])
         self._found[key] = {
             "code": code,
             "severity": severity,

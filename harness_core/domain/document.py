@@ -11,6 +11,7 @@ from typing import Any
 
 from harness_core.domain.diagnostics import Diagnostics, Place
 from harness_core.domain.references import BadReference, UnitReference, holds_reference, parse
+from harness_core.domain.secrets import is_secret
 from harness_core.domain.substitution import substitute_environment
 from harness_core.domain.yamltree import Node, Path, Tree
 
@@ -41,6 +42,8 @@ class Document:
         self.data: Any = tree.root.data()
         #: paths of strings whose references could not be read or lack a variable; reported already
         self.unresolved: set[Path] = set()
+        #: values of variables whose names are secret
+        self.secrets: set[str] = set()
         self._masked: dict[str, str] = {}
         self._order: dict[int, dict[str | int, str | int]] = {}
         self._searchable = _MAX_SEARCHED
@@ -91,6 +94,8 @@ class Document:
             name = getattr(reference, "name", "")
             if len(env.get(name, "")) >= _MIN_MASKED:
                 self._masked[env[name]] = f"${{{name}}}"
+            if is_secret(name) and name in env:
+                self.secrets.add(env[name])
         self.put(path, value)
 
     def unit_references(self, path: Path) -> Iterator[tuple[Path, UnitReference]]:

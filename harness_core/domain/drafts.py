@@ -80,7 +80,7 @@ def collect_uses(document: Document, path: Path) -> list[Use]:
     found = []
     for where, reference in document.unit_references(path):
         inner = where[len(path) :]
-        if inner[0] in _RESOLVED or inner[:2] == ("stop", "command"):
+        if (inner[:1] and inner[0] in _RESOLVED) or inner[:2] == ("stop", "command"):
             found.append(Use(reference, document.place_of_text(where, str(reference))))
         else:
             document.diagnostics.error("reference-not-here", NOT_HERE, document.place_of_value(where))

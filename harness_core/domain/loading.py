@@ -110,7 +110,7 @@ class _Loading:
             for name, draft in drafts.items()
             if draft.model is not None
         }
-        return None if file is None else self._definition(file, units)
+        return None if file is None else self._definition(file, units, document.secrets)
 
     def _document(self) -> Document | None:
         """The file's values with variables put in, or ``None`` when it is no mapping at all."""
@@ -199,7 +199,7 @@ class _Loading:
             message = f"{draft.name} has no 'target', and this daemon runs no tasks of its own"
             self.diagnostics.error("missing-executor", message, place)
 
-    def _definition(self, file: StackFile, units: dict[str, UnitSpec]) -> StackDefinition:
+    def _definition(self, file: StackFile, units: dict[str, UnitSpec], secrets: set[str]) -> StackDefinition:
         return StackDefinition(
             name=self.instance or file.name,
             title=file.name,
@@ -209,5 +209,6 @@ class _Loading:
             text_digest=hashlib.sha256(self.source.text.encode()).hexdigest(),
             settings=file.settings,
             units=units,
+            secrets=tuple(sorted(secrets)),
             hosts=file.hosts,
         )

@@ -9,10 +9,19 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from harness_core.domain.secrets import mask_text
+
 __all__ = ["configure"]
 
 _MAX_BYTES, _BACKUPS = 10_000_000, 5
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class _Text(logging.Formatter):
+    """For people. What is logged of errors, their tracebacks included, may quote what a request held."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_text(super().format(record))
 
 
 class _Json(logging.Formatter):
@@ -21,10 +30,10 @@ class _Json(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": mask_text(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = mask_text(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -39,7 +48,7 @@ class _Handler(RotatingFileHandler):
 
 def configure(path: Path, *, style: str = "text", level: str = "info", foreground: bool = False) -> None:
     """Send everything that is logged to ``path``; in the foreground also to standard error."""
-    formatter: logging.Formatter = _Json() if style == "json" else logging.Formatter(_TEXT)
+    formatter: logging.Formatter = _Json() if style == "json" else _Text(_TEXT)
     handlers: list[logging.Handler] = [
         _Handler(path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", errors="backslashreplace")
     ]

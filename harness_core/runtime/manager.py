@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from harness_core.domain.definition import StackDefinition
 from harness_core.domain.effects import Effect
 from harness_core.domain.executor import Executor, ExecutorContext
-from harness_core.domain.stimuli import Checked
+from harness_core.domain.secrets import mask_text
+from harness_core.domain.stimuli import Checked, Lost, SpawnFailed, Stimulus
 from harness_core.domain.store import Store
 from harness_core.domain.views import Clocks
 from harness_core.domain.world import World
@@ -51,6 +54,8 @@ class Manager:
         self.problems: list[str] = []
         self._instance = instance
         self._runner: Runner | None = None
+        #: by stack, for the definition and the outputs that they were collected from
+        self._hidden: dict[str, tuple[StackDefinition, dict[str, Mapping[str, str]], list[str]]] = {}
 
     async def open(self) -> None:
         for kind, plugin in self.plugins.executors.items():
@@ -67,7 +72,7 @@ class Manager:
                 self.problems.append(f"the executor for {kind} cannot be opened: {error}")
                 continue
             self.executors[kind] = executor
-        self._runner = Runner(self.executors, self.launch, self.prober, self.engine.post, self.clock, self.logs)
+        self._runner = Runner(self.executors, self.launch, self.prober, self._post, self.clock, self.logs)
         self.problems += await self.engine.open(boot_id=boot_id(), place=place_of(self.state_dir))
         await self._take_back()
 
@@ -116,4 +121,30 @@ class Manager:
         self._runner.carry_out(effect, world)
 
     def _checked(self, key: str, epoch: int, ok: bool | None, detail: str, seconds: float) -> None:
-        self.engine.post(Checked(key, epoch, ok, detail, seconds))
+        self._post(Checked(key, epoch, ok, detail, seconds))
+
+    def _post(self, news: Stimulus) -> None:
+        """Tell the world, without the secrets of a stack in what is said about it: it will stand in the journal."""
+        match news:
+            case Checked():
+                news = replace(news, detail=self._discreet(news.key, news.detail))
+            case SpawnFailed():
+                news = replace(news, message=self._discreet(news.key, news.message))
+            case Lost():
+                news = replace(news, reason=self._discreet(news.key, news.reason))
+        self.engine.post(news)
+
+    def _discreet(self, key: str, text: str) -> str:
+        return mask_text(text, self.hidden(key.partition("/")[0]))
+
+    def hidden(self, stack: str) -> list[str]:
+        """The secret values that are known of a stack, the longest first."""
+        world = self.world
+        definition = world.stacks.get(stack)
+        if definition is None:
+            return []
+        outputs = {unit.key: unit.outputs for unit in world.of_stack(stack) if unit.outputs}
+        known = self._hidden.get(stack)
+        if known is None or known[0] is not definition or known[1] != outputs:
+            known = self._hidden[stack] = (definition, outputs, definition.hidden(outputs))
+        return known[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness_core.domain.secrets import MASK, is_secret, mask, mask_env
+from harness_core.domain.secrets import MASK, blot, is_secret, mask, mask_env, mask_text, secrets_in
 
 SECRET = """
     PASSWORD DB_PASSWORD PGPASSWORD MYSQL_ROOT_PASSWORD POSTGRES_PASSWORD MYSQL_PWD SMTP_PASS DB_PASS GPG_PASSPHRASE
@@ -68,3 +68,54 @@ def test_a_definition_is_masked_wherever_a_secret_stands() -> None:
         "secret": [MASK, [MASK], MASK, MASK],
         "limits": {"memory": 5, "swap": None},
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("GET http://h/x?token=abc&a=1 answered 401", "GET http://h/x?token=***&a=1 answered 401"),
+        ("command `login --password=abc` failed", "command `login --password=***` failed"),
+        ("sh -c 'PASSWORD=\"a b\" run'", "sh -c 'PASSWORD=*** run'"),
+        ("cannot reach amqp://u:p@h:1", "cannot reach amqp://u:***@h:1"),
+        ("used hns_abcdefgh_" + "x" * 43, "used hns_abcdefgh_***"),
+        ("the word s3cr3t-value stands alone", "the word *** stands alone"),
+    ],
+)
+def test_sentences_are_told_without_secrets(said: str, shown: str) -> None:
+    assert mask_text(said, ["s3cr3t-value"]) == shown
+
+
+def test_known_values_are_masked_wherever_they_stand() -> None:
+    definition = {"args": ["-p", "s3cr3t-value"], "env": {"PLAIN": "x-s3cr3t-value-y"}, "n": 1}
+    assert mask(definition, secrets=["s3cr3t-value"]) == {"args": ["-p", MASK], "env": {"PLAIN": f"x-{MASK}-y"}, "n": 1}
+    assert mask_env({"PLAIN": "s3cr3t-value"}, ["s3cr3t-value"]) == {"PLAIN": MASK}
+
+
+def test_the_secrets_of_a_definition_are_those_that_can_be_told_from_words() -> None:
+    definition = {
+        "env": {
+            "DB_PASSWORD": "correct-horse-1",
+            "API_KEY": "short",
+            "TOKEN": "postgres",
+            "PWD_TOKEN": "${other.TOKEN}",
+        },
+        "args": ["--secret", "Battery-Staple", "postgres://u:url-passw0rd@h/", "--token='quoted value 1'"],
+    }
+    assert list(secrets_in(definition)) == ["correct-horse-1", "Battery-Staple", "url-passw0rd", "quoted value 1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("  PASSWORD: hunter2", "  PASSWORD: *******"),
+        ("  - {name: x, env: {API_KEY: [a1, b2], MODE: fast}}", "  - {name: x, env: {API_KEY: [**, **], MODE: fast}}"),
+        ('"token": "ab cd", port: 80', '"token": "** **", port: 80'),
+        ("  PASSWORD: ${DB_PASSWORD}", "  PASSWORD: ${DB_PASSWORD}"),
+        ("  PASSWORD: ${X:-hunter2}", "  PASSWORD: *{**********}"),
+        ("  binary: python", "  binary: python"),
+        ("  PASSWORD:", "  PASSWORD:"),
+    ],
+)
+def test_a_line_of_a_file_keeps_its_places_and_loses_its_secrets(line: str, shown: str) -> None:
+    assert blot(line) == shown
+    assert len(shown) == len(line)

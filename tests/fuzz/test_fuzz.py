@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,21 @@ def test_whatever_comes_in(name: str) -> None:
     print(report)
     assert report.findings == [], "\n".join(report.findings)
     assert report.inputs >= (INPUTS or target.share)
+
+
+#: inputs that once broke something, too rare for the share of an ordinary run
+KNOWN: list[tuple[str, Any]] = [
+    ("loader", "name: a\nservices:\n  b: x${self.p}\n"),
+    ("protocol", '{"jsonrpc":"2.0","id":1,"method":"\ud800"}'),
+    ("protocol", (b"\0\0\x0b\xb8" + b"[" * 3000,)),
+    ("tail", {"stdout.09223372036854775808.log": b"x\n", "stdout.00000000000000000000.log": b"a\nb\n"}),
+    ("tail", {"stdout.04611686018427387904.log": b"x\n", "stdout.00000000000000000000.log": b"a\nb\n"}),
+]
+
+
+@pytest.mark.parametrize(("name", "made"), KNOWN)
+def test_known_mistakes_are_findings(name: str, made: Any) -> None:
+    TARGETS[name].judge(made)
 
 
 # ── the runner itself: one that finds nothing proves nothing ─────────────────────────────────────────────────────────

@@ -100,21 +100,22 @@ class _Reading:
         inspection = await self._inspect(unit)
         journal = manager.store.events
         recent = await asyncio.to_thread(journal, services=[unit.key], limit=RECENT, newest=True)
+        hidden = manager.hidden(unit.spec.stack)
         try:
-            environment = mask_env(manager.launch.resolve(unit).env)
+            environment = mask_env(manager.launch.resolve(unit).env, hidden)
         except Exception:  # noqa: BLE001 - a reference without a value yet; the definition is shown all the same
-            environment = mask_env(unit.spec.env)
+            environment = mask_env(unit.spec.env, hidden)
         definition = unit.spec.model_dump(mode="json", exclude_defaults=True, exclude={"env", "digest"})
         return {
             "service": rows(manager, [unit.key])[0],
             "health": views.health_info(unit, manager.clocks()),
-            "definition": mask(definition),
+            "definition": mask(definition, secrets=hidden),
             "environment": environment,
             "pids": list(inspection.pids),
             "cpu_seconds": inspection.cpu_seconds,
             "memory_bytes": inspection.memory_bytes,
             "listening": list(inspection.listening),
-            "outputs": mask_env(unit.outputs),
+            "outputs": mask_env(unit.outputs, hidden),
             "recent": [views.event_row(event) for event in recent],
             "logs": {"directory": str(manager.logs.directory(unit.key))},
         }

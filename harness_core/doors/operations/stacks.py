@@ -59,7 +59,8 @@ class _Stacks:
         loaded = await self._load(request.source, strict=request.strict)
         resolved = None
         if loaded.stack is not None:
-            resolved = mask(loaded.stack.model_dump(mode="json", exclude_defaults=True))
+            dump = loaded.stack.model_dump(mode="json", exclude_defaults=True, exclude={"secrets"})
+            resolved = mask(dump, secrets=loaded.stack.hidden())
         return {"ok": loaded.stack is not None, "diagnostics": loaded.diagnostics, "resolved": resolved}
 
     async def plan(self, request: PlanStack, caller: Caller) -> PlanResult:
