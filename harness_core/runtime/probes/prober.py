@@ -24,8 +24,8 @@ Post = Callable[[str, int, "bool | None", str, float], None]
 
 #: until a service is ready it is looked at after so many seconds, then twice as many, up to the last
 FIRST_DELAY, LAST_DELAY = 0.02, 0.5
-#: a log check is repeated when output comes, but not more often than this
-OUTPUT_DELAY = 0.01
+#: a log check is repeated when output comes: after so many seconds at least, doubled up to the second while in vain
+OUTPUT_DELAY = (0.001, 0.016)
 #: intervals vary by this part to either side, so that services started together are not checked together for ever
 JITTER = 0.1
 #: the shortest time between two looks at the ordinary pace
@@ -48,6 +48,8 @@ class _Watch:
     due: float = NEVER
     #: from when on a failure is news; before it, output alone led to the look
     regular: float = 0.0
+    #: how long after a look output may lead to the next one
+    output_delay: float = OUTPUT_DELAY[0]
     #: output came while a look was under way
     output: bool = False
     #: somebody asked for a look, whose answer is posted whatever it is
@@ -175,7 +177,7 @@ class Prober:
             watch.output = True
             return
         now = asyncio.get_running_loop().time()
-        self._schedule(watch, min(watch.due, max(now, watch.last_look + OUTPUT_DELAY)) - now)
+        self._schedule(watch, min(watch.due, max(now, watch.last_look + watch.output_delay)) - now)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -183,6 +185,8 @@ class Prober:
         loop = asyncio.get_running_loop()
         began = loop.time()
         news = watch.forced or began >= watch.regular - 0.001
+        if not news:
+            watch.output_delay = min(2 * watch.output_delay, OUTPUT_DELAY[1])
         watch.forced = watch.output = False
         try:
             outcome = await watch.probe.look()
@@ -204,7 +208,7 @@ class Prober:
         if watch.forced:
             delay = 0.0
         elif watch.output and not watch.ready:
-            delay = min(delay, OUTPUT_DELAY)
+            delay = min(delay, watch.output_delay)
         self._schedule(watch, delay)
 
     def _pace(self, watch: _Watch, outcome: Outcome) -> float:
