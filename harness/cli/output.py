@@ -62,6 +62,14 @@ class Assembler:
             yield _written(source, held.at, epoch, held.data[:MAX_LINE])
             held.data = held.data[MAX_LINE:]
 
+    def whole(self, header: Mapping[str, Any], payload: bytes) -> str | None:
+        """The text of a frame that is whole lines and nothing else, without its last newline; ``None`` where it, or
+        what came before it, has to be fed. Most frames of a flood are, and cutting them up would take most time."""
+        held = self._unfinished.get((str(header.get("service", "")), str(header.get("stream", ""))))
+        if (held is not None and held.data) or not payload.endswith(b"\n") or len(payload) > MAX_LINE:
+            return None
+        return payload[:-1].decode("utf-8", "surrogateescape")
+
     def rest(self) -> Iterator[Written]:
         """What was written without a newline at its end."""
         for source, held in self._unfinished.items():

@@ -19,6 +19,7 @@ WORDS = [
     *("--since", "10m", "--stream", "err", "out", "-t", "--no-prefix", "--raw", "--grep", "a b", "--color", "never"),
     *("--progress=plain", "-H", "box", "--exit-code", "--previous", "--until=2026-11-21"),
 ]
+VERBS = ["status", "logs", "ps", "start", "describe", "events"]
 
 
 @pytest.fixture(name="by_click")
@@ -56,6 +57,10 @@ def by_hand(argv: list[str], environ: Mapping[str, str] | None = None) -> Any:
         ["logs", "-n", "20", "-t", "db", "--grep=x y", "--stream", "err"],
         ["-v", "logs", "-v"],
         ["status", "--timeout=5s", "--no-input", "-y"],
+        ["start", "stack.yaml", "db", "--no-wait"],
+        ["stop", "--all", "-y"],
+        ["restart", "db", "--no-deps"],
+        ["describe", "db"],
     ],
 )
 def test_plain_lines_are_read_alike(by_click: Any, argv: list[str]) -> None:
@@ -67,7 +72,10 @@ def test_plain_lines_are_read_alike(by_click: Any, argv: list[str]) -> None:
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
-@given(argv=st.lists(st.sampled_from(WORDS), max_size=6), verb=st.sampled_from(["status", "logs", "ps"]))
+@given(
+    argv=st.lists(st.sampled_from(WORDS), max_size=6),
+    verb=st.sampled_from(["status", "logs", "ps", "start", "describe", "events"]),
+)
 def test_any_line_is_read_alike_or_left_alone(by_click: Any, argv: list[str], verb: str) -> None:
     full = [*argv[:1], verb, *argv[1:]]
     ours = by_hand(full)
@@ -94,7 +102,9 @@ def _normal(read: Any) -> Any:
         ["status", "--", "-f"],
         ["status", "-o"],
         ["status", "-o", "-q"],
-        ["start"],
+        ["plan"],
+        ["describe"],
+        ["describe", "a", "b"],
         ["statsu"],
         ["logs", ""],
     ],

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import re
 
-__all__ = ["escape", "escape_line", "strip_colours"]
+__all__ = ["escape", "escape_line", "is_harmless", "strip_colours"]
 
 #: one SGR sequence, with nothing in it but numbers; the count is bounded so that nobody buys work with a long one
 _SGR = r"\x1b\[[0-9;:]{0,64}m"
@@ -41,6 +41,11 @@ def _shown(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"<U+{code:04X}>"
+
+
+def is_harmless(text: str) -> bool:
+    """Whether lines may be shown as they are."""
+    return _patterns()[0].search(text) is None
 
 
 def escape(text: str, *, colours: bool = False) -> str:

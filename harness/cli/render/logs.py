@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.cli.render.escape import escape_line
+from harness.cli.render.escape import escape_line, is_harmless
 from harness.cli.render.layout import pad
 from harness.cli.render.style import Style, paint
 
@@ -42,16 +42,24 @@ class LogWriter:
 
     def line(self, service: str, stream: str, at: float, text: str) -> str:
         """One line for people; ``service`` is "stack/name". What came from standard error is marked with ``!``."""
-        parts = []
-        if self._times:
-            parts.append(paint(self._style, self._style.date(at), "dim"))
-        if self._prefix:
-            shown, colour = self._meet(service)
-            parts.append(paint(self._style, pad(shown, self._width), colour))
-            mark = "!" if stream == "stderr" else self._style.sign("│")
-            parts.append(paint(self._style, mark, "red" if stream == "stderr" else "dim"))
-        parts.append(escape_line(text, colours=self._style.colour))
-        return " ".join(parts)
+        date = paint(self._style, self._style.date(at), "dim") + " " if self._times else ""
+        return date + self._before(service, stream) + escape_line(text, colours=self._style.colour)
+
+    def block(self, service: str, stream: str, text: str) -> str | None:
+        """Many lines at once, as ``line`` would give them one by one; ``None`` where they have to be looked at one by
+        one, because of their times or of what is in them."""
+        if self._times or not is_harmless(text):
+            return None
+        before = self._before(service, stream)
+        return before + text.replace("\n", "\n" + before) if before else text
+
+    def _before(self, service: str, stream: str) -> str:
+        if not self._prefix:
+            return ""
+        shown, colour = self._meet(service)
+        mark = "!" if stream == "stderr" else self._style.sign("│")
+        mark = paint(self._style, mark, "red" if stream == "stderr" else "dim")
+        return f"{paint(self._style, pad(shown, self._width), colour)} {mark} "
 
     def _meet(self, service: str) -> tuple[str, str]:
         """What a service is called in its prefix, the stack's name only once there are two, and its colour."""

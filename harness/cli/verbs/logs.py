@@ -100,7 +100,12 @@ def _streamed(cli: Cli, params: Mapping[str, Any], writer: LogWriter, *, follow:
     assembler = Assembler()
     try:
         for header, payload in _frames(cli, params, follow=follow):
-            _write(cli, writer, list(assembler.feed(header, payload)))
+            text = None if cli.settings.machine else assembler.whole(header, payload)
+            block = None if text is None else writer.block(header["service"], header["stream"], text)
+            if block is None:
+                _write(cli, writer, list(assembler.feed(header, payload)))
+            else:
+                cli.out.line(block)
     finally:
         _write(cli, writer, list(assembler.rest()))
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from harness_core.runtime.logs.store import start_of
 __all__ = ["MAX_CHUNK", "Chunk", "Cursor", "Gap", "read_bytes"]
 
 MAX_CHUNK = 64 * 1024
+#: nanoseconds after which a folder that changes has another time of change
+_TICKS = 50_000_000
 #: index records looked at in one go; more of them only end a chunk earlier
 LOOKAHEAD = 512
 
@@ -73,15 +76,17 @@ class Cursor:
         #: the records after the offset as far as looked at, and whether there are more behind them
         self._ahead: list[IndexRecord] = []
         self._more = False
+        self._listed: tuple[list[Segment], int] = ([], 0)
+        self._listed_at = -1
 
     def peek(self, limit: int = MAX_CHUNK, *, end: int | None = None) -> Chunk | Gap | None:
         """What comes next, without going there: at most ``limit`` bytes below offset ``end``, a gap, or nothing yet."""
         if end is not None and self.offset >= end:
             return None
-        segments = list_segments(self.folder, self.stream)
+        segments, cleared = self._listing()
         if not segments:
             return None
-        lost = self._lost_before(segments)
+        lost = self._lost_before(segments, cleared)
         if lost is not None:
             return lost
         place = bisect_right(segments, self.offset, key=lambda segment: segment.base) - 1
@@ -111,10 +116,22 @@ class Cursor:
                 self._base = None
         self.offset = found.next
 
+    def _listing(self) -> tuple[list[Segment], int]:
+        """The segments, and up to where the stream was cleared, as long as the folder has not changed: where hundreds
+        of streams are followed, listing them takes most of the time."""
+        try:
+            changed = os.stat(self.folder).st_mtime_ns
+        except FileNotFoundError:
+            return [], 0
+        if changed != self._listed_at:
+            self._listed = list_segments(self.folder, self.stream), start_of(self.folder, self.stream)
+            # file times go in ticks: another change may follow within the same one
+            self._listed_at = changed if time.time_ns() - changed > _TICKS else -1
+        return self._listed
+
     # ── what is not there ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _lost_before(self, segments: list[Segment]) -> Gap | None:
-        cleared = start_of(self.folder, self.stream)
+    def _lost_before(self, segments: list[Segment], cleared: int) -> Gap | None:
         first = segments[0].base
         start = max(first, cleared)
         if self.offset >= start:

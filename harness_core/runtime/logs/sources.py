@@ -86,11 +86,12 @@ def merge_stored(heads: list[tuple[float, int, Source]]) -> Look:
 
 
 def look_round(sources: Iterable[Source]) -> Look:
-    """One round: from each stream that has something at most one piece, in the order of their times."""
+    """One round: from each stream that has something at most one piece, in the order of their times.
+
+    Those that were told of least recently are read first, so that nobody starves where there is more than fits.
+    """
     look = Look()
-    ready = [source for source in sources if source.peek(1) is not None]
-    ready.sort(key=lambda source: source.latest)
-    for source in ready:
+    for source in sorted(sources, key=lambda source: source.latest):
         if look.size >= AHEAD:
             look.again.add(source.key)
             continue
@@ -103,6 +104,7 @@ def look_round(sources: Iterable[Source]) -> Look:
         if found is not None:
             look.add(source, found)
             look.again.add(source.key)
+    look.found.sort(key=lambda one: one[0].latest)
     return look
 
 
