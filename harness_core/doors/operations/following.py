@@ -68,32 +68,35 @@ class _Verdicts:
     def __init__(self, goals: Mapping[str, Goal]) -> None:
         self._goals = goals
         self._judged: dict[str, Unit] = {}
-        self.pending: set[str] = set()
+        #: those that are on their way, with the moment at which time alone may bring them there
+        self._pending: dict[str, float | None] = {}
         #: units in the order in which they arrived
         self.order: dict[str, None] = {}
 
+    @property
+    def pending(self) -> bool:
+        return bool(self._pending)
+
     def pass_on(self, units: Mapping[str, Unit], now: float) -> float | None:
         """Judge anew where there is reason to; returns when the mere passing of time may be a reason."""
-        wake: float | None = None
-        for key, goal in self._goals.items():
+        for key in self._goals:
             unit = units.get(key)
             if unit is None:
-                self.pending.discard(key)
-                continue
-            if self._judged.get(key) is unit and key not in self.pending:
-                continue
-            self._judged[key] = unit
-            outcome = judge(unit, goal, now)
-            if outcome is not Outcome.PENDING:
-                self.pending.discard(key)
-                if outcome is Outcome.REACHED:
-                    self.order[key] = None
-                continue
-            self.pending.add(key)
-            moment = settles_at(unit, goal)
-            if moment is not None and moment > now and (wake is None or moment < wake):
-                wake = moment
-        return wake
+                self._pending.pop(key, None)
+            elif self._judged.get(key) is not unit or (self._pending.get(key) or now + 1) <= now:
+                self._judge(key, unit, now)
+        return min((moment for moment in self._pending.values() if moment is not None), default=None)
+
+    def _judge(self, key: str, unit: Unit, now: float) -> None:
+        self._judged[key] = unit
+        goal = self._goals[key]
+        outcome = judge(unit, goal, now)
+        if outcome is Outcome.PENDING:
+            self._pending[key] = settles_at(unit, goal)
+            return
+        self._pending.pop(key, None)
+        if outcome is Outcome.REACHED:
+            self.order[key] = None
 
 
 def _item(manager: Manager, events: Sequence[Event]) -> FollowItem:
