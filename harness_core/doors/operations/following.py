@@ -85,7 +85,8 @@ class _Verdicts:
                 self._pending.pop(key, None)
             elif self._judged.get(key) is not unit or (self._pending.get(key) or now + 1) <= now:
                 self._judge(key, unit, now)
-        return min((moment for moment in self._pending.values() if moment is not None), default=None)
+        # one whose moment has passed in vain waits for news
+        return min((moment for moment in self._pending.values() if moment is not None and moment > now), default=None)
 
     def _judge(self, key: str, unit: Unit, now: float) -> None:
         self._judged[key] = unit
