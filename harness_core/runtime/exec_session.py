@@ -16,7 +16,7 @@ from typing import Any
 
 from harness_core.domain.errors import ExecNotStarted
 from harness_core.domain.states import Exit
-from harness_core.runtime.keeper.procfs import MARKER
+from harness_core.runtime.keeper.procfs import MARKER, boot_id
 from harness_core.runtime.processes import ProcessIdentity, Scanner
 from harness_core.runtime.stopping import Grace, Tree, stop_tree
 
@@ -73,8 +73,9 @@ class LocalExec:
         self._master_reader: asyncio.BaseTransport | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._chunks: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_QUEUE)
-        identity = ProcessIdentity.of(process.pid)
-        self._tree = None if identity is None else Tree(identity, marker, spared=frozenset({os.getpid()}))
+        # one that has ended already is known by what it left: its session, and its marker
+        leader = ProcessIdentity.of(process.pid) or ProcessIdentity(process.pid, 0, boot_id())
+        self._tree = Tree(leader, marker, spared=frozenset({os.getpid()}))
 
     @classmethod
     async def start(
@@ -180,8 +181,7 @@ class LocalExec:
             _resize(self._master, rows, columns)
 
     async def signal(self, signum: int) -> None:
-        if self._tree is not None:
-            self._tree.leader.signal(signum, group=True)
+        self._tree.leader.signal(signum, group=True)
 
     async def wait(self) -> Exit:
         await asyncio.shield(self._child.ended)
@@ -191,9 +191,8 @@ class LocalExec:
 
     async def close(self) -> None:
         """End the command and all it started; returns once that is done."""
-        if self._tree is not None:
-            grace = Grace(_GRACE if self._process.returncode is None else 0)
-            await stop_tree(self._tree, signals.SIGHUP, grace, self._scanner)
+        grace = Grace(_GRACE if self._process.returncode is None else 0)
+        await stop_tree(self._tree, signals.SIGHUP, grace, self._scanner)
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
