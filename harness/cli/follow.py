@@ -55,6 +55,9 @@ class Watched:
 
     def take(self, item: FollowItem) -> list[ServiceRow]:
         """Add what one item tells; returns the units whose state or reason is new."""
+        if not self.first:
+            # the wish is with the daemon now; what it took to start one does not belong to any unit
+            self._began = self._clock()
         snapshot = item.get("snapshot")
         rows = snapshot["services"] if snapshot is not None else item.get("rows", [])
         for name in item.get("removed", []):

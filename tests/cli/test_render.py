@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cli.follow import Watched
 from harness.cli.render.admin import cert_lines, context_lines, daemon_lines, plugin_lines, token_lines
 from harness.cli.render.diagnostics import diagnostic_lines, github_lines, verdict
 from harness.cli.render.doctor import doctor_lines
@@ -47,6 +48,24 @@ def test_every_change_is_one_line_of_fields() -> None:
 def test_progress_region() -> None:
     arrived = {"shop/db": 0.3, "shop/migrate": 0.4, "shop/api": 0.9, "shop/mailer": 1.0}
     check_everywhere("progress", lambda style: region("start", "shop.yaml", rows.shop(), arrived, 75.0, style))
+
+
+def test_plan_says_what_changed_once() -> None:
+    changed = step("db", "restart", 0, "changed: target.args", ("target.args",))
+    lines = plan_lines({"stack": "shop", "steps": [changed], "problems": [], "empty": False}, PIPE)
+    assert sum("target.args" in line for line in lines) == 1
+
+
+def test_the_time_of_a_unit_does_not_hold_that_of_the_daemons_start() -> None:
+    now = [100.0]
+    watched = Watched("start", "shop", clock=lambda: now[0])
+    now[0] = 103.0
+    task = rows.row("migrate", kind="task", state="running")
+    watched.take({"seq": 1, "snapshot": rows.status([task])})
+    now[0] = 103.5
+    watched.take({"seq": 2, "rows": [task | {"state": "done"}]})
+    assert watched.arrived == {"shop/migrate": 0.5}
+    assert watched.seconds == 0.5
 
 
 def test_a_task_that_runs_has_not_arrived() -> None:

@@ -57,7 +57,8 @@ def _steps(steps: Sequence[PlanStep], width: int, style: Style) -> list[str]:
         why = f"  {escape_line(step['why'])}" if step["why"] else ""
         text = f"{sign} {pad(step['action'], 7)}  {pad(step['name'], width)}"
         lines.append(f"  {paint(style, text, colour)}{why}".rstrip())
-        lines += [f"      {paint(style, escape_line(changed), 'dim')}" for changed in step["changes"]]
+        unsaid = [changed for changed in step["changes"] if changed not in step["why"]]
+        lines += [f"      {paint(style, escape_line(changed), 'dim')}" for changed in unsaid]
     return lines
 
 
