@@ -7,6 +7,7 @@ route is (``Entrances``); a route without a declaration makes the start fail.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from starlette.routing import BaseRoute, Match
@@ -21,6 +22,7 @@ from harness_core.doors.tokens import Token, Tokens
 
 __all__ = ["Access", "Entrances"]
 
+_BRACKETED = re.compile(r"\[([^\[\]]*)\](?::(\d{1,5}))?")
 _REALM = {"www-authenticate": 'Bearer realm="harness"'}
 
 
@@ -197,9 +199,8 @@ class _Headers:
 
 def _split(host: str) -> tuple[str, str]:
     """Name and port of ``name:port`` or ``[address]:port``, the name in lower case; the port is "443" if not given."""
-    if host.startswith("["):
-        name, _, rest = host[1:].partition("]")
-        return name.lower(), rest.removeprefix(":") or "443"
+    if bracketed := _BRACKETED.fullmatch(host):
+        return bracketed[1].lower(), bracketed[2] or "443"
     name, _, port = host.partition(":")
     return name.lower(), port or "443"
 

@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _log = logging.getLogger("harness.doors.audit")
 MAX_BYTES = 10 << 20
 MAX_FILES = 10
 _FIRST = "0" * 64
+#: how often files are read again that were rotated meanwhile
+_PATIENCE = 5
 #: parameters whose values may be secret: their names count in a digest, their values never
 _VALUES_HIDDEN = ("env",)
 
@@ -124,11 +127,26 @@ class Audit:
 
 
 def verify(path: Path) -> list[str]:
-    """Every break of the chain over ``path`` and its rotated files, oldest first; empty when it is whole."""
+    """Every break of the chain over ``path`` and its rotated files, oldest first; empty when it is whole.
+
+    May run beside a daemon that writes. Half a record at the very end was never acknowledged and is no break.
+    """
+    for _ in range(_PATIENCE):
+        files = _files(path)
+        problems = _problems(path, files)
+        if _files(path) == files:
+            break  # else they were rotated under our hands
+    return problems
+
+
+def _problems(path: Path, files: Mapping[Path, int]) -> list[str]:
     problems: list[str] = []
     previous: str | None = None
     seq: int | None = None
-    for file, number, line in _lines(path):
+    for file, number, line in _lines(files):
+        if file == path and not line.endswith(b"\n"):
+            break
+        line = line.removesuffix(b"\n")
         place = f"{file.name}:{number}"
         try:
             record = json.loads(line)
@@ -176,16 +194,20 @@ def _hidden(value: Any) -> Any:
     }
 
 
-def _lines(path: Path) -> Iterator[tuple[Path, int, bytes]]:
-    number = 1
-    while _numbered(path, number).exists():
-        number += 1
-    for file in [*(_numbered(path, n) for n in range(number - 1, 0, -1)), path]:
-        if not file.exists():
-            continue
-        with file.open("rb") as stream:
+def _files(path: Path) -> dict[Path, int]:
+    """The files of a log by inode, oldest first. A rotation that was cut short leaves a number out."""
+    found: dict[Path, int] = {}
+    for file in [*(_numbered(path, number) for number in range(MAX_FILES, 0, -1)), path]:
+        with suppress(FileNotFoundError):
+            found[file] = file.stat().st_ino
+    return found
+
+
+def _lines(files: Iterable[Path]) -> Iterator[tuple[Path, int, bytes]]:
+    for file in files:
+        with suppress(FileNotFoundError), file.open("rb") as stream:
             for count, line in enumerate(stream, 1):
-                yield file, count, line.removesuffix(b"\n")
+                yield file, count, line
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -43,8 +43,8 @@ class Limits:
     subscriptions: int = 256
     #: items a caller may send into a stream before its handler took them
     incoming: int = 64
-    #: a peer that takes nothing for so long is dropped
-    write_deadline: float = 10.0
+    #: a peer that takes nothing for so long is dropped; with the time to fill its kernel's buffers that is ten seconds
+    write_deadline: float = 8.0
     #: refused credentials per second over all of loopback, where addresses tell nobody apart
     refusals: float = 10.0
     #: for open connections to end when the doors close

@@ -29,7 +29,7 @@ class Caller:
 
 class Stream(Protocol):
     """The way back to a caller who listens. Sending waits until the peer can take it; a peer that takes nothing for
-    10 s is dropped, which cancels the handler."""
+    8 s is dropped, which cancels the handler."""
 
     async def send(self, item: Mapping[str, Any]) -> None: ...
 
