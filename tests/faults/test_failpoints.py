@@ -36,7 +36,7 @@ services:
     restart: {delay: 10ms, burst: 0}
   stubborn: {target: {type: process, shell: "{actor} stubborn --stubborn"}, stop: {timeout: 200ms}}
 tasks:
-  t: {target: {type: process, shell: "{actor} t --for 0.1"}}
+  t: {target: {type: process, shell: "{actor} t --for 0.1"}, retries: 3, retry_delay: 50ms}
 """
 SERVICES = ("a", "b", "stubborn")
 
