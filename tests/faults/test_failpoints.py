@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from harness_core.client import fast, locate
 from harness_core.domain.errors import DaemonUnreachable, HarnessError
 from tests.faults.actor import line
-from tests.faults.lab import LONG, ROOT, Lab, alive
+from tests.faults.lab import LONG, ROOT, Lab, alive, until
 from tests.faults.points import DISK, FILLED, POINTS, in_source
 
 pytestmark = pytest.mark.e2e
@@ -44,14 +45,12 @@ SERVICES = ("a", "b", "stubborn")
 QUICK = [
     "commit.before",
     "commit.after",
-    "engine.act.spawn",
     "process.spawn.after",
     "keeper.record.reserved",
     "keeper.spawn.after-exec",
     "keeper.exit.before-record",
     "keeper.reap.recorded",
     "keeper.segment.opened",
-    "keeper.bytes.after",
     "stop.term.after",
     "stop.kill.before",
     "runner.outputs",
@@ -178,6 +177,39 @@ def test_killed_at_this_step(lab: Lab, point: str) -> None:
     life = Life(lab, point, "kill")
     life.tell()
     assert life.reached, "the life did not pass this point"
+
+
+def test_killed_while_it_takes_back_a_start_that_could_not_be(lab: Lab) -> None:
+    life = Life(lab, "keeper.record.delete", "kill")
+    broken = lab.folder / "broken"
+    broken.write_text("#!/nowhere/interpreter\n")
+    broken.chmod(0o755)
+    lab.stack(
+        "services: {s: {target: {type: process, binary: ./broken}}, a: {target: {type: process, shell: '{actor} a'}}}"
+    )
+    lab.boot()
+    lab.start(wait=False)
+    row = until(lambda: (r := lab.row("s"))["phase"] == "failed" and r, "the start to fail")
+    assert "/nowhere/interpreter" in row["reason"]
+    until(lambda: lab.row("a")["phase"] == "running", "the other one")
+    assert len(lab.copies("a")) == 1
+    assert life.reached
+
+
+def test_killed_while_it_hands_back_what_the_keeper_has_no_record_of(lab: Lab) -> None:
+    life = Life(lab, "process.adopt.before", "kill")
+    lab.boot()
+    lab.start("stubborn")
+    pid = lab.row("stubborn")["pid"]
+    lab.kill()
+    lab.kill_keeper()
+    shutil.rmtree(lab.state / "executors/process/instances")
+    life.wait(lambda: life.phase("stubborn") == "running", "it to be taken back")
+    assert lab.row("stubborn")["pid"] == pid
+    assert lab.copies("stubborn") == [pid]
+    assert life.reached
+    lab.stop("stubborn")
+    assert lab.carriers("stubborn") == []
 
 
 @pytest.mark.parametrize("point", DISK if LONG else ["keeper.record.reserved", "private.leaf.pem.before"])
