@@ -74,7 +74,9 @@ def test_the_wall_clock_jumps(lab: Lab, jump: str) -> None:
           s:
             target: {type: process, shell: "{actor} s"}
             health_check: {file: s.births, interval: 200ms}
-          waits: {target: {type: process, shell: "echo $$ >> waits.births; exit 1"}, restart: {delay: 2s, max_delay: 2s, burst: 0}}
+          waits:
+            target: {type: process, shell: "echo $$ >> waits.births; exit 1"}
+            restart: {delay: 2s, max_delay: 2s, burst: 0}
         """
     )
     lab.boot()
