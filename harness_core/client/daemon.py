@@ -53,8 +53,10 @@ def answers(directory: str) -> Endpoint | None:
 
     Raises ``NotAllowed`` when a daemon runs, but what answers cannot be trusted or does not accept us.
     """
-    if running_pid(directory) is None:
+    pid = running_pid(directory)
+    if pid is None:
         return None
+    _check_token(directory, pid)
     try:
         endpoint = locate.local_endpoint(directory)
         fast.call(endpoint, "hello", timeout=_PROBE_TIMEOUT)
@@ -65,6 +67,16 @@ def answers(directory: str) -> Endpoint | None:
     except HarnessError:
         return None
     return endpoint
+
+
+def _check_token(directory: str, pid: int) -> None:
+    """A daemon writes its token before its address: where it lives and the token is gone, nobody will get in."""
+    path = os.path.join(directory, "token")
+    if not os.path.lexists(path) and is_held(directory):
+        raise NotAllowed(
+            f"cannot use the daemon (pid {pid}): its token {path} is gone",
+            hint=f"kill {pid}   ends it and leaves services running; the next one makes a new token",
+        )
 
 
 def running_pid(directory: str) -> int | None:

@@ -133,7 +133,7 @@ def test_a_client_of_another_authority_sends_no_token(endpoint: Endpoint, guarde
     with pytest.raises(NotAllowed):
         fast.call(other, "hello")
     pinned = guarded.client(Role.VIEWER).endpoint
-    with pytest.raises(NotAllowed, match=r"pin|key|authority"):
+    with pytest.raises(NotAllowed, match="not the daemon you know"):
         fast.call(pinned._replace(pin="A" * 43 + "="), "hello")
 
 
