@@ -86,7 +86,7 @@ def made_with(trace: str) -> dict[str, int]:
     """Each file by the mode that it was born with: what was asked for, less the umask of who asked."""
     made: dict[str, int] = {}
     umask, own = 0, dict[str, int]()
-    for line in trace.splitlines():
+    for line in whole_lines(trace):
         pid = line.split()[0]
         if found := re.search(r"umask\((0\d*)\)", line):
             own[pid] = int(found[1], 8)
@@ -96,6 +96,22 @@ def made_with(trace: str) -> dict[str, int]:
             mode = int(match["mode"] or match["fmode"] or match["pmode"], 8)
             made.setdefault(path, mode & ~own.get(pid, umask))
     return made
+
+
+def whole_lines(trace: str) -> Iterator[str]:
+    """The calls of a trace in the order in which they began; one that another interrupts is written in two parts."""
+    begun: dict[str, int] = {}
+    lines: list[str] = []
+    for line in trace.splitlines():
+        pid = line.split()[0]
+        if line.endswith(" <unfinished ...>"):
+            begun[pid] = len(lines)
+            lines.append(line.removesuffix(" <unfinished ...>"))
+        elif " resumed>" in line and pid in begun:
+            lines[begun.pop(pid)] += line.partition(" resumed>")[2]
+        else:
+            lines.append(line)
+    yield from lines
 
 
 def end_traced(lab: Lab) -> None:
