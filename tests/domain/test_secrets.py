@@ -96,6 +96,7 @@ def test_the_secrets_of_a_definition_are_those_that_can_be_told_from_words() -> 
         "env": {
             "DB_PASSWORD": "correct-horse-1",
             "API_KEY": "short",
+            "PIN_TOKEN": 7,
             "TOKEN": "postgres",
             "PWD_TOKEN": "${other.TOKEN}",
         },
