@@ -32,6 +32,7 @@ class Terminal:
             stderr=slave,
             cwd=harness.folder,
             env=harness.environment() | {"TERM": term},
+            process_group=0,  # as a shell does it; a group whose parent is gone cannot be suspended
         )
         os.close(slave)
         self._reader = threading.Thread(target=self._read)
