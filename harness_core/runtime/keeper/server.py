@@ -145,8 +145,9 @@ class Keeper:
         return {}
 
     def _leave(self, _client: Connection, request: dict[str, Any]) -> dict[str, Any]:
-        """Make room for another keeper; services stay. With ``idle``, only when there is nothing to keep."""
-        self._leaving = self._services.idle or not request.get("idle")
+        """Make room for another keeper; services stay. With ``idle``, only when it is of no use to anybody else."""
+        alone = self._services.idle and len(self._clients) == 1
+        self._leaving = alone or not request.get("idle")
         return {}
 
     # what clients are told
