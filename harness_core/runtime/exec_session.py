@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import signal as signals
@@ -52,6 +53,17 @@ class _Child(asyncio.subprocess.SubprocessStreamProtocol):
         super().process_exited()
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+class _Terminal(asyncio.StreamReaderProtocol):
+    """Takes the error by which a terminal tells that nobody is on it any more for what it is: the end.
+
+    A reader that is given the error drops what it has not handed out yet.
+    """
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        gone = isinstance(exc, OSError) and exc.errno == errno.EIO
+        super().connection_lost(None if gone else exc)
 
 
 async def _spawn(*argv: str, **how: Any) -> tuple[asyncio.subprocess.Process, _Child]:
@@ -226,8 +238,6 @@ class LocalExec:
             if not reading.done():
                 await asyncio.wait((reading,), timeout=_SILENCE)
             return reading.result() if reading.done() else b""
-        except OSError:  # a terminal without anybody on it ends this way
-            return b""
         finally:
             reading.cancel()
 
@@ -236,7 +246,7 @@ class LocalExec:
         self._master = master
         reader = asyncio.StreamReader()
         self._master_reader, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(master, "rb", buffering=0)
+            lambda: _Terminal(reader), os.fdopen(master, "rb", buffering=0)
         )
         copy = os.fdopen(os.dup(master), "wb", buffering=0)
         self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, copy)

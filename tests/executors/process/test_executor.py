@@ -475,6 +475,14 @@ class TestExec:
         assert (await session.wait()).code == 0
         await session.close()
 
+    async def test_a_terminal_read_late_is_read_whole(self, kit: Any) -> None:
+        """The end of the command comes while pieces of its output still wait: they are handed out before the end."""
+        session = await self.run(kit, "sh", "-c", "for i in $(seq 60); do echo $i; sleep 0.01; done", tty=True)
+        assert (await session.wait()).code == 0
+        found = (await self.collect(session))["stdout"].split()
+        assert found == [b"%d" % number for number in range(1, 61)]
+        await session.close()
+
     async def test_closing_ends_all_of_it(self, kit: Any) -> None:
         session = await self.run(kit, "sh", "-c", "trap '' HUP TERM; setsid sleep 60 & echo $!; sleep 60")
         async for _, data in session.output():
