@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 
 from harness_core.testing.leaks import Snapshot, become_subreaper, pending_tasks
+from tests.engine import Engine
 
 #: "all": what this machine cannot test is a failure, not a skip
 REQUIRE = os.environ.get("HARNESS_TEST_REQUIRE", "")
@@ -41,6 +42,23 @@ def leaves_no_task(request: pytest.FixtureRequest, leaves_nothing: None) -> None
     """Only a test that has an event loop can leave a task in one."""
     if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
         request.getfixturevalue("_leaves_no_task")
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[Engine]:
+    """One Docker engine for all tests that leave it running."""
+    with Engine.private() as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Iterator[Engine]:
+    """A Docker engine without any container; whatever the test leaves in it is a failure."""
+    yield shared_engine
+    left = [row["Names"][0] for row in shared_engine.containers()]
+    shared_engine.clear()
+    if left:
+        pytest.fail(f"the test left containers behind: {', '.join(left)}", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
