@@ -112,7 +112,9 @@ def _leaf(verb: Verb, summary: str) -> click.Command:
     if verb.passthrough:
         settings |= {"ignore_unknown_options": True, "allow_interspersed_args": False}
     params: list[click.Parameter] = [_argument(argument) for argument in verb.arguments]
-    params += [_option(option) for option in (*verb.options, *GLOBALS)]
+    own = {flag for option in verb.options for flag in option.flags}
+    options = (*verb.options, *(option for option in GLOBALS if own.isdisjoint(option.flags)))
+    params += [_option(option) for option in options]
 
     @click.pass_context
     def callback(ctx: click.Context, /, **values: Any) -> int:
@@ -128,11 +130,12 @@ def _leaf(verb: Verb, summary: str) -> click.Command:
 
 
 def _shared(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
-    """The global options, taken out of ``values``: those behind the verb win over those before it."""
+    """The global options, taken out of ``values``: those behind the verb win over those before it. One whose flag the
+    verb has for itself can only stand before."""
     before: dict[str, Any] = ctx.find_root().obj or {}
     shared = {}
     for option in GLOBALS:
-        behind = values.pop(option.key)
+        behind = values.pop(option.key, None)
         given = ctx.get_parameter_source(option.key) not in (None, ParameterSource.DEFAULT)
         shared[option.key] = behind if given else before.get(option.key)
     return shared

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "validate": Command("Check a stack file.", _FILES, "validate"),
     "plan": Command("Show what starting a stack file would do.", _FILES, "plan"),
     "init": Command("Write a commented stack file to begin with.", _FILES, "init"),
+    "import": Command("Make a stack file of what other tools read.", _FILES, "importing"),
     "schema": Command("Print the JSON Schema of stack files.", _FILES, "schema"),
     "daemon": Command("Run, start, stop and look at the daemon.", _ADMIN, "daemon"),
     "doctor": Command("Check this machine, the client and the daemon.", _ADMIN, "doctor"),

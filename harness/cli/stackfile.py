@@ -14,7 +14,7 @@ from typing import Any
 
 from harness_core.domain.errors import InvalidConfiguration, UsageError
 
-__all__ = ["NAMES", "find", "is_file", "read_env_file", "source", "split"]
+__all__ = ["NAMES", "find", "is_file", "read_env_file", "read_text", "source", "split"]
 
 #: what a stack file is called where none is named
 NAMES = ("harness.yaml", "harness.yml")
@@ -124,8 +124,13 @@ def _read(word: str) -> tuple[str, str]:
         path = next(
             (p for p in (os.path.join(word, n) for n in NAMES) if os.path.isfile(p)), os.path.join(word, NAMES[0])
         )
+    return ("<stdin>" if word == "-" else path), read_text(word if word == "-" else path)
+
+
+def read_text(path: str) -> str:
+    """The text of a file of at most 1 MiB; ``-`` is standard input. Raises ``InvalidConfiguration``."""
     try:
-        if word == "-":
+        if path == "-":
             path = "<stdin>"
             raw = sys.stdin.buffer.read(MAX_SIZE + 1)
         else:
@@ -136,9 +141,9 @@ def _read(word: str) -> tuple[str, str]:
         hint = _near(path) if isinstance(error, FileNotFoundError) else ""
         raise InvalidConfiguration(f"cannot read {path}: {why}", hint=hint) from None
     if len(raw) > MAX_SIZE:
-        raise InvalidConfiguration(f"cannot read {path}: it is larger than 1 MiB", hint="is it a stack file?")
+        raise InvalidConfiguration(f"cannot read {path}: it is larger than 1 MiB", hint="is it the right file?")
     try:
-        return path, raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InvalidConfiguration(

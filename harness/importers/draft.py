@@ -10,7 +10,25 @@ from typing import Any
 from harness.naming import plain_name
 from harness_core.domain.references import escape
 
-__all__ = ["Block", "Draft", "Names", "command_of", "one_shots", "size_text", "words_of"]
+__all__ = [
+    "INHERITED",
+    "MANUAL",
+    "ON_DEMAND",
+    "Block",
+    "Draft",
+    "Names",
+    "command_of",
+    "one_shots",
+    "size_text",
+    "words_of",
+]
+
+#: said at the top of every stack of processes
+INHERITED = "Services get PATH, HOME and few other variables of yours; more with: harness start FILE --inherit-env NAME"
+
+#: of units that are started by their name alone
+MANUAL = "manual"
+ON_DEMAND = "started when it is named, or when something needs it: harness start NAME"
 
 
 class Block:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from harness.importers.draft import Block, Draft, Names, one_shots
+from harness.importers.draft import INHERITED, Block, Draft, Names, one_shots
 from harness.importers.items import Fields, Item, Report, Spot, read_yaml
-from harness.importers.processunit import Texts, given_shell, is_kept_up, write_process
+from harness.importers.processunit import Texts, can_come_true, given_shell, is_kept_up, write_process
 from harness.importers.source import Source
 from harness.importers.variables import Interpolation
 from harness_core.domain.envfile import EnvFileError, parse_env_file
@@ -55,7 +55,7 @@ def _extended(source: Source, report: Report) -> Item:
         if text is None:
             report.wrong(parent.spot, f"cannot read {parent.text}, which is extended here")
             break
-        item = read_yaml(parent.text, text)
+        item = read_yaml(source.shown(parent.text), text)
         found.append(item)
     merged = found.pop()
     while found:
@@ -78,7 +78,7 @@ class _Project:
         self._source = source
         self._report = report
         self._project = project
-        self._draft = Draft(project.text("name") or source.name, [f"imported from {source.file}"])
+        self._draft = Draft(project.text("name") or source.name, [f"imported from {source.file}", INHERITED])
         self._env_file, given = self._dot_env()
         self._interpolation = Interpolation(given, report)
         self._expand = None if project.flag("disable_env_expansion") else self._interpolation
@@ -144,7 +144,12 @@ class _Project:
             if name not in self._processes:
                 self._report.wrong(spot, f"{fields.path} depends on {name}, which is not there")
                 continue
-            yield name, (spot, (inner.text("condition") or "process_started").removeprefix("process_"))
+            condition = (inner.text("condition") or "process_started").removeprefix("process_")
+            if not can_come_true(condition, self._processes[name]):
+                why = "it has nothing that could tell so; it waits for the start"
+                self._report.lose(spot, f"{fields.path}.depends_on.{name}: {condition}", why)
+                condition = "started"
+            yield name, (spot, condition)
             inner.rest({}, "it has no counterpart")
 
     def _dependencies(self, needs: Mapping[str, tuple[Spot, str]], tasks: set[str]) -> Iterator[dict[str, object]]:
@@ -175,7 +180,7 @@ class _Project:
         try:
             return [self._source.place(".env")], {assignment.name for assignment in parse_env_file(text)}
         except EnvFileError as error:
-            self._report.wrong(Spot(".env", error.line), error.message)
+            self._report.wrong(Spot(self._source.shown(".env"), error.line), error.message)
             return [], set()
 
 

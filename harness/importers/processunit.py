@@ -10,7 +10,7 @@ from harness.importers.items import Fields, Report, Spot
 from harness.importers.variables import Interpolation
 from harness_core.domain.references import escape
 
-__all__ = ["Texts", "given_shell", "is_kept_up", "write_process"]
+__all__ = ["Texts", "can_come_true", "given_shell", "is_kept_up", "write_process"]
 
 _TEMPLATE = re.compile(r"\{\{\s*\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _VARIABLE = re.compile(r"(?<!\$)\$(?:\{(\w+)\}|(\w+))")
@@ -78,6 +78,13 @@ def is_kept_up(fields: Fields) -> bool:
     return probed or (restart is not None and restart.text == "always")
 
 
+def can_come_true(condition: str, fields: Fields) -> bool:
+    """Whether a process can ever be what somebody waits for."""
+    if condition == "log_ready":
+        return "ready_log_line" in fields
+    return condition != "healthy" or "readiness_probe" in fields or "liveness_probe" in fields
+
+
 def write_process(
     unit: Block, target: Block, fields: Fields, texts: Texts, shell: tuple[str, str], *, is_task: bool
 ) -> None:
@@ -96,7 +103,7 @@ def write_process(
         unit.put("enabled", False, "started when it is named: harness start NAME")
     if namespace := fields.text("namespace"):
         unit.put("labels", {"namespace": namespace})
-    _stop(unit, fields.fields("shutdown"))
+    _stop(unit, fields.fields("shutdown"), texts)
     availability = fields.fields("availability")
     if is_task:
         unit.put("run", "always")
@@ -107,11 +114,12 @@ def write_process(
     availability.rest({}, "when one ends, the others go on")
 
 
-def _stop(unit: Block, fields: Fields) -> None:
+def _stop(unit: Block, fields: Fields, texts: Texts) -> None:
     found: dict[str, object] = {}
     remarks = []
-    if command := fields.text("command"):
-        found["command"] = escape(command)
+    line = fields.peek("command")
+    if line is not None:
+        found["command"] = texts.expanded(fields.text("command") or "", line.spot)
     if signal := fields.text("signal"):
         found["signal"] = signal
     if (seconds := fields.number("timeout_seconds")) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.importers.draft import Block, Draft, Names, command_of
+from harness.importers.draft import INHERITED, Block, Draft, Names, command_of
 from harness.importers.items import Report, Spot
 from harness.importers.source import Source
 from harness_core.domain.envfile import EnvFileError, parse_env_file
@@ -27,7 +27,11 @@ def translate(source: Source, report: Report) -> Draft:
     base, env_file = _dot_env(source, report)
     draft = Draft(
         source.name,
-        [f"imported from {source.file}", "When one ends, the others go on, and it is started again if it failed."],
+        [
+            f"imported from {source.file}",
+            "When one ends, the others go on, and it is started again if it failed.",
+            INHERITED,
+        ],
     )
     has_release = _RELEASE in lines and len(lines) > 1
     for number, (original, (_, line)) in enumerate(lines.items()):
@@ -82,8 +86,8 @@ def _dot_env(source: Source, report: Report) -> tuple[int, list[str]]:
             if assignment.name == "PORT" and assignment.template.isdecimal():
                 base = int(assignment.template)
             if "${" in assignment.template:
-                spot = Spot(".env", assignment.line)
+                spot = Spot(source.shown(".env"), assignment.line)
                 report.lose(spot, assignment.name, "'${…}' in it means a reference here; write '$${' if it is text")
     except EnvFileError as error:
-        report.wrong(Spot(".env", error.line), error.message)
+        report.wrong(Spot(source.shown(".env"), error.line), error.message)
     return base, [source.place(".env")]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.importers.draft import Block, Draft
+from harness.importers.items import Lost
 
 __all__ = ["render", "scalar"]
 
@@ -22,8 +23,8 @@ _FLOW = re.compile(r"[,\[\]{}$'\"]")
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
-def render(draft: Draft, schema: str) -> str:
-    """The whole file. ``schema`` is where editors find the JSON Schema."""
+def render(draft: Draft, schema: str, lost: Sequence[Lost] = ()) -> str:
+    """The whole file. ``schema`` is where editors find the JSON Schema; what was lost is told at the end."""
     lines = [f"# yaml-language-server: $schema={schema}", *_comments(draft.head, ""), f"name: {scalar(draft.name)}"]
     if draft.settings:
         lines += ["", "settings:", *_block(draft.settings, "  ")]
@@ -34,6 +35,8 @@ def render(draft: Draft, schema: str) -> str:
         for number, (name, unit) in enumerate(units.items()):
             lines += [""] * (number > 0)
             lines += [f"  {scalar(name)}:", *_comments(draft.remarks.get(name, ()), "    "), *_block(unit, "    ")]
+    if lost:
+        lines += ["", *_comments(["Not carried over:", *map(str, lost)], "")]
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from harness.importers.draft import Block, Draft, Names
+from harness.importers.draft import INHERITED, MANUAL, ON_DEMAND, Block, Draft, Names
 from harness.importers.items import Fields, Item, Report, Spot, read_yaml
 from harness.importers.source import Source
 from harness.importers.variables import Variable, template
@@ -27,7 +27,7 @@ def translate(source: Source, report: Report) -> Draft:
     """The stack that a services.json describes."""
     text = _SURROGATES.sub(_joined, source.text)
     top = Fields(read_yaml(source.file, text), "", report)
-    draft = Draft(source.name, [f"imported from {source.file}"])
+    draft = Draft(source.name, [f"imported from {source.file}", INHERITED])
     top.take("version")
     description = top.text("description")
     if description:
@@ -102,9 +102,10 @@ class _Service:
         self._endpoints(unit, group, port is not None)
         unit.put("provides", fields.texts("provides"))
         unit.put("dependencies", self._dependencies())
-        starts = fields.flag("auto_start", True)
-        if not fields.flag("enabled", True) or not starts:
-            unit.put("enabled", False, "started when it is named: harness start NAME")
+        if not fields.flag("auto_start", True):
+            unit.put("profiles", [MANUAL], ON_DEMAND)
+        if not fields.flag("enabled", True):
+            unit.put("enabled", False)
         fields.rest({}, "it has no counterpart")
         return unit
 
@@ -112,7 +113,7 @@ class _Service:
         """A Python module, an application for uvicorn where it names one, or a command."""
         fields, target = self._fields, Block(type="process")
         module, command, directory = fields.text("module"), fields.text("command"), fields.text("directory")
-        args = [self._text(text) for text in fields.texts("args")]
+        args = [self._text(text, ports_only=True) for text in fields.texts("args")]
         if has_port and args and args[-1] == "--port":
             args.append("${self.port}")
         if module is not None and ":" in module:
@@ -160,11 +161,14 @@ class _Service:
                 self._fields.report.lose(spot, f"{self._original}.depends_on: {name}", "there is no such service here")
         return found
 
-    def _text(self, text: str) -> str:
-        """``$PORT`` is the service's own; the port of another is what its variable says, or its usual one."""
+    def _text(self, text: str, *, ports_only: bool = False) -> str:
+        """``$PORT`` is the service's own; the port of another is what its variable says, or its usual one. What else a
+        ``$`` names comes from the environment, unless ``ports_only`` are meant."""
         parts: list[str | Variable] = []
         at, own = 0, "\0"
         for found in _VARIABLE.finditer(text):
+            if ports_only and found[1] != "PORT" and found[1] not in self._ports:
+                continue
             parts.append(text[at : found.start()])
             at = found.end()
             parts.append(own if found[1] == "PORT" else Variable(found[1], self._ports.get(found[1], "")))

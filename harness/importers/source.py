@@ -22,6 +22,8 @@ class Source:
     read: Callable[[str], str | None]
     #: the paths that match a pattern, in order
     find: Callable[[str], list[str]]
+    #: whether somebody said what the stack is to be called, whatever the file says
+    named: bool = False
     #: the way from the folder of the new stack file to this file's; "" where they are the same
     prefix: str = ""
 
@@ -31,6 +33,10 @@ class Source:
             return path
         joined = posixpath.normpath(posixpath.join(self.prefix, path))
         return joined if joined.startswith("..") else f"./{joined}"
+
+    def shown(self, path: str) -> str:
+        """A path of the imported file as people are told of it."""
+        return posixpath.normpath(posixpath.join(posixpath.dirname(self.file), path))
 
     @property
     def working_dir(self) -> str | None:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from itertools import pairwise
 
-from harness.importers.draft import Block, Draft, Names, size_text
+from harness.importers.draft import INHERITED, MANUAL, ON_DEMAND, Block, Draft, Names, size_text
 from harness.importers.ini import read_ini
 from harness.importers.items import Fields, Item, Report, Spot
 from harness.importers.source import Source
@@ -45,7 +45,7 @@ def translate(source: Source, report: Report) -> Draft:
     sections = read_ini(source.file, source.text, report)
     _include(source, sections, report)
     programs = {name.partition(":")[2].strip(): item for name, item in sections.items() if name.startswith("program:")}
-    draft = Draft(source.name, [f"imported from {source.file}"])
+    draft = Draft(source.name, [f"imported from {source.file}", INHERITED])
     copies = {name: _Program(name, item, source, report) for name, item in programs.items()}
     names = Names([copy for program in copies.values() for copy in program.copies])
     for program in copies.values():
@@ -72,7 +72,7 @@ def _include(source: Source, sections: dict[str, Item], report: Report) -> None:
             if text is None:
                 report.wrong(spot, f"cannot read {path}, which is included here")
                 continue
-            for name, item in read_ini(path, text, report).items():
+            for name, item in read_ini(source.shown(path), text, report).items():
                 sections.setdefault(name, item)
 
 
@@ -138,7 +138,7 @@ class _Program:
         target.put("success_exit_codes", codes)
         unit.put("target", target)
         if not fields.flag("autostart", True):
-            unit.put("enabled", False, "started when it is named: harness start NAME")
+            unit.put("profiles", [MANUAL], ON_DEMAND)
         unit.put("user", text("user"))
         unit.put("restart", self._restart(fields))
         unit.put("stop", _stop(fields))
@@ -235,7 +235,7 @@ def _order(draft: Draft, programs: Mapping[str, _Program], names: Names) -> None
             {"service": names[copy], "condition": "started", "required": False}
             for program in by_level[before]
             for copy in program.copies
-            if "enabled" not in draft.services[names[copy]].entries
+            if "profiles" not in draft.services[names[copy]].entries
         ]
         for program in by_level[level]:
             for copy in program.copies:

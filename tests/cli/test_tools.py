@@ -14,7 +14,6 @@ import pytest
 
 from executors.process.options import ProcessOptions
 from harness.cli.templates import TEMPLATES
-from harness.cli.verbs.init import stack_name
 from harness_core.domain.loading import load_stack
 from harness_core.domain.protocol import StackSource
 from tests.cli import rows
@@ -54,10 +53,6 @@ def test_init_names_the_stack_after_the_directory(capfd: Any) -> None:
     os.chdir("My Shop!")
     assert line(capfd, "init", "-o", "name").out == "harness.yaml\n"
     assert "\nname: my-shop\n" in Path("harness.yaml").read_text()
-
-
-def test_stack_names_are_made_valid() -> None:
-    assert [stack_name(text) for text in ("shop", "Öl & Gas", "...", "x" * 99)] == ["shop", "l-gas", "stack", "x" * 63]
 
 
 # ── doctor ───────────────────────────────────────────────────────────────────────────────────────────────────────────
