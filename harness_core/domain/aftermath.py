@@ -38,6 +38,8 @@ def stop_ended(unit: Unit, news: StopEnded, now: float) -> Step:
         left = ", ".join(report.leftovers)
         reason = Reason("unkillable", f"cannot be ended: {left}")
         return unit.with_(reason=reason, deadline=now + UNKILLABLE_RETRY), ()
+    if report.released:
+        return _let_go(unit, news.jitter, now)
     exit_ = unit.exit or report.exit or Exit()
     told: tuple[Effect, ...] = ()
     if unit.exit is None:
@@ -49,6 +51,14 @@ def stop_ended(unit: Unit, news: StopEnded, now: float) -> Step:
     else:
         unit, effects = after_death(unit, news.jitter, now)
     return unit, (*told, *effects)
+
+
+def _let_go(unit: Unit, jitter: float, now: float) -> Step:
+    """It was there before us and lives on without us, so nothing has ended that could be told."""
+    if unit.wanted is Wanted.UP:
+        return after_death(unit, jitter, now)
+    unit = unit.with_(started=None, verdict=None, deadline=None, stopping_since=None, health=HealthState())
+    return enter(unit, Phase.NOT_STARTED, now, Reason("let_go", "let go; it was not started by harness and goes on"))
 
 
 def _told(unit: Unit, exit_: Exit, cause: str, now: float) -> Effect:

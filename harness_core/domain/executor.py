@@ -82,13 +82,16 @@ class StartFailed(HarnessError):
     """An instance could not be started; nothing of it is left behind.
 
     ``permanent`` says that trying again without a change is useless (a missing binary), so it is not tried.
+    ``absent`` says that what is to be attached to is not there yet: the same life is asked for again every second, until
+    the unit's ``start_timeout`` is over.
     """
 
     code = "start-failed"
 
-    def __init__(self, message: str, *, hint: str = "", permanent: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str = "", permanent: bool = False, absent: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.permanent = permanent
+        self.absent = absent
 
 
 class Lost(Exception):
@@ -132,6 +135,8 @@ class StopReport:
     #: whether KILL was needed after the grace period
     forced: bool = False
     leftovers: tuple[str, ...] = ()
+    #: it was never ours to end: it lives on, and is not looked after any more
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,7 @@ class ExecSession(Protocol):
 class Capabilities:
     """Optional abilities; what is not declared is refused with the executor's name."""
 
+    #: without it, the executor only attaches: instances were there before it, and ``stop`` lets go of them
     stop: bool = True
     exec: bool = True
     adopt: bool = False
@@ -228,7 +234,8 @@ class Executor(Protocol):
     async def stop(self, marker: Marker, handle: Handle, *, signal: int, grace: float) -> StopReport:
         """Ask to end, after ``grace`` seconds make it end, then verify that nothing of it is left.
 
-        ``grace`` 0 kills at once. Never touches what is not proven to be this instance.
+        ``grace`` 0 kills at once. Never touches what is not proven to be this instance. An executor without the
+        capability touches nothing at all and reports what lives on as ``released``.
         """
         ...
 

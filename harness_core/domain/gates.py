@@ -115,7 +115,7 @@ def _awaited(edge: Edge, dep: Unit) -> str:
     words = f"waits for {edge.name} {goal}"
     if dep.phase is Phase.WAITING and dep.reason.culprit:
         return f"{words}, which waits for {dep.reason.culprit}"
-    if dep.phase is Phase.BACKOFF:
+    if dep.phase is Phase.BACKOFF or dep.reason.code == "absent":
         return f"{words}; {dep.reason}"
     if dep.phase is Phase.RUNNING and dep.health.detail:
         return f"{words}: {dep.health.detail}"

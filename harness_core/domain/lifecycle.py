@@ -84,6 +84,9 @@ def want_down(unit: Unit, wish: WantDown, now: float) -> Step:
     match unit.phase:
         case Phase.NOT_STARTED | Phase.STOPPED | Phase.COMPLETED:
             return unit, ()
+        case Phase.STARTING if unit.deadline is not None:
+            # what it was to attach to has not appeared, and nobody is looking for it at this moment
+            return enter(unit.with_(deadline=None), Phase.STOPPED, now, Reason("asked", wish.cause))
         case Phase.WAITING | Phase.BLOCKED | Phase.BACKOFF | Phase.FAILED:
             return enter(unit.with_(deadline=None), Phase.STOPPED, now, Reason("asked", wish.cause))
         case Phase.STOPPING if wish.grace is not None:
@@ -202,6 +205,8 @@ def pass_time(unit: Unit, now: float) -> Step:
     match unit.phase:
         case Phase.BACKOFF:
             return enter(unit, Phase.WAITING, now, Reason("retry", "starts again"))
+        case Phase.STARTING:
+            return unit, (Spawn(unit.key, unit.epoch),)
         case Phase.UNKNOWN:
             return unit, (Recover(unit.key, unit.epoch),)
         case Phase.STOPPING:

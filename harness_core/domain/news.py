@@ -11,7 +11,7 @@ from harness_core.domain.executor import Ended, Gone, Running, Unknown
 from harness_core.domain.health import HealthState
 from harness_core.domain.patience import checked
 from harness_core.domain.states import Exit, Health, Kind, Phase, Reason, Started, Wanted
-from harness_core.domain.steps import RECOVER_RETRY, Step, enter, tell
+from harness_core.domain.steps import LOOK_AGAIN, RECOVER_RETRY, Step, enter, tell
 from harness_core.domain.stimuli import Checked, Exited, Lost, News, Recovered, Spawned, SpawnFailed, StopEnded
 from harness_core.domain.unit import Unit
 
@@ -71,7 +71,12 @@ def alive(unit: Unit, started: Started, now: float, cause: str) -> Step:
 def _not_spawned(unit: Unit, news: SpawnFailed, now: float) -> Step:
     if unit.phase is not Phase.STARTING:
         return unit, ()
-    failure = Reason("start_failed", news.message)
+    patience = unit.since + unit.spec.start_timeout - now
+    if news.absent and unit.wanted is Wanted.UP and not unit.replace and patience > 0:
+        waits = Reason("absent", f"waits for it to appear: {news.message}")
+        return unit.with_(reason=waits, deadline=now + min(LOOK_AGAIN, patience)), ()
+    waited = f"; waited {unit.spec.start_timeout:g} s for it" if news.absent and patience <= 0 else ""
+    failure = Reason("start_failed", f"{news.message}{waited}")
     if news.permanent and unit.wanted is Wanted.UP and not unit.replace:
         return fail(unit, failure, now)
     return after_death(unit.with_(verdict=failure), news.jitter, now)

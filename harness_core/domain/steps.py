@@ -7,7 +7,7 @@ from harness_core.domain.events import EventType
 from harness_core.domain.states import Phase, Reason
 from harness_core.domain.unit import Unit
 
-__all__ = ["RECOVER_RETRY", "STOP_GUARD", "UNKILLABLE_RETRY", "Step", "enter", "stop", "tell"]
+__all__ = ["LOOK_AGAIN", "RECOVER_RETRY", "STOP_GUARD", "UNKILLABLE_RETRY", "Step", "enter", "stop", "tell"]
 
 #: what every move returns: the unit as it is now, and what to do
 Step = tuple[Unit, tuple[Effect, ...]]
@@ -16,6 +16,8 @@ Step = tuple[Unit, tuple[Effect, ...]]
 STOP_GUARD = 30.0
 #: how often it is tried again to end what would not die
 UNKILLABLE_RETRY = 10.0
+#: how often is looked for what a unit is to attach to
+LOOK_AGAIN = 1.0
 #: how often the truth about an unknown instance is sought
 RECOVER_RETRY = 2.0
 

@@ -109,6 +109,8 @@ class SpawnFailed:
     message: str
     permanent: bool = False
     jitter: float = 0.0
+    #: what it is to attach to is not there yet
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ __all__ = [
     "exit_info",
     "graph_result",
     "health_info",
+    "instance",
     "service_row",
     "stack_row",
     "status",
@@ -67,6 +68,14 @@ def word(unit: Unit) -> str:
     if unit.phase is Phase.COMPLETED:
         return "done"
     return {Phase.NOT_STARTED: "not started", Phase.BACKOFF: "restarting"}.get(unit.phase, unit.phase.value)
+
+
+def instance(unit: Unit) -> str:
+    """What runs of a unit, by the name that the machine has for it."""
+    started = unit.started
+    if started is not None and started.container_id is not None:
+        return f"container {started.container_id[:12]}"
+    return f"pid {started.pid}" if started is not None and started.pid is not None else unit.spec.name
 
 
 def exit_info(exit_: Exit | None) -> ExitInfo | None:

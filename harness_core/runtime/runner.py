@@ -139,7 +139,8 @@ class Runner:
             async with self._places[unit.spec.target["type"]], asyncio.timeout(START_DEADLINE):
                 started = await ask(executor.start(spec), Started)
         except StartFailed as error:
-            self._post(SpawnFailed(key, epoch, _sentence(error), error.permanent, jitter=jitter))
+            news = SpawnFailed(key, epoch, _sentence(error), error.permanent, jitter=jitter, absent=error.absent)
+            self._post(news)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; it may have started all the same

@@ -165,6 +165,7 @@ def _answers(state: State, effect: Effect) -> Iterator[tuple[str, Stimulus, Stat
             yield "is started", Spawned(key, epoch, started()), born
             yield "start fails", SpawnFailed(key, epoch, "no"), state
             yield "start is impossible", SpawnFailed(key, epoch, "no", permanent=True), state
+            yield "is not there yet", SpawnFailed(key, epoch, "no", absent=True), state
             yield "start unanswered", Lost(key, epoch, "timeout"), born
             yield "start unanswered and void", Lost(key, epoch, "timeout"), state
         case Stop(key, epoch):
@@ -172,6 +173,7 @@ def _answers(state: State, effect: Effect) -> Iterator[tuple[str, Stimulus, Stat
             yield "nothing is left", StopEnded(key, epoch, StopReport(Exit(signal=15))), gone
             yield "nothing is left after a good end", StopEnded(key, epoch, StopReport(Exit(code=0))), gone
             if epoch in state.alive:
+                yield "is let go", StopEnded(key, epoch, StopReport(None, released=True)), gone
                 yield "does not die", StopEnded(key, epoch, StopReport(None, leftovers=("pid 7",))), state
         case Recover(key, epoch):
             if epoch in state.alive:
@@ -229,7 +231,7 @@ def check_invariants(state: State, story: tuple[str, ...]) -> None:
     answered = any(getattr(e, "epoch", -1) == unit.epoch for e in state.flying)
     match unit.phase:
         case Phase.STARTING:
-            assert answered, f"waits for a start that nobody makes: {story}"
+            assert answered or unit.deadline is not None, f"waits for a start that nobody makes: {story}"
         case Phase.STOPPING | Phase.UNKNOWN:
             assert answered or unit.deadline is not None, f"stranded in {unit.phase}: {story}"
         case Phase.BACKOFF:

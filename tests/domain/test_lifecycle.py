@@ -154,7 +154,70 @@ def test_a_start_that_cannot_succeed_is_tried_again_when_its_definition_has_chan
     assert play.feel(SpawnFailed(A, 1, "no such file", permanent=True)) == [Spawn(A, 2)]
 
 
+def test_what_it_is_to_attach_to_is_looked_for_until_its_time_to_start_is_over() -> None:
+    play = Play(service("a", start_timeout=2.5, restart=ONCE))
+    play.effects.clear()
+    for _ in range(2):
+        play.feel(SpawnFailed(A, 1, "no container is called x", absent=True))
+        assert (play["a"].phase, play["a"].restarts) == (Phase.STARTING, 0)
+        assert play["a"].reason.sentence == "waits for it to appear: no container is called x"
+        assert play.later(0.9) == []
+        assert play.later(0.1) == [Spawn(A, 1)], "the same life: nothing of it was born"
+    assert told(play, EventType.STATE) == [], "it is told once that it waits, not with every look"
+    play.feel(SpawnFailed(A, 1, "no container is called x", absent=True))
+    assert play.later(0.5) == [Spawn(A, 1)], "the last look is at the end of its time"
+    play.feel(SpawnFailed(A, 1, "no container is called x", absent=True))
+    assert play["a"].phase is Phase.FAILED
+    assert play["a"].reason.sentence == "no container is called x; waited 2.5 s for it"
+
+
+def test_what_was_waited_for_in_vain_is_waited_for_again_as_the_policy_wants() -> None:
+    play = Play(service("a", start_timeout=2.0))
+    play.now += 2.0
+    play.feel(SpawnFailed(A, 1, "no such process", absent=True))
+    assert play["a"].phase is Phase.BACKOFF
+    assert play.later(0.5) == [Spawn(A, 2)]
+    play.feel(SpawnFailed(A, 2, "no such process", absent=True))
+    assert play["a"].phase is Phase.STARTING, "each try has the whole time"
+    assert play.later(1.0) == [Spawn(A, 2)]
+    assert play.feel(Spawned(A, 2, started())) == [Watch(A, 2)]
+
+
+def test_waiting_for_it_to_appear_ends_at_once_when_it_is_not_wanted_any_more() -> None:
+    play = Play(service("a"))
+    assert play.feel(WantDown((A,))) == [], "somebody is looking at this moment"
+    play.feel(SpawnFailed(A, 1, "no such process", absent=True))
+    assert play["a"].phase is Phase.STOPPED
+    play.feel(WantUp((A,)))
+    play.feel(SpawnFailed(A, 2, "no such process", absent=True))
+    play.feel(WantDown((A,)))
+    assert (play["a"].phase, play["a"].deadline) == (Phase.STOPPED, None)
+
+
+def test_a_definition_that_changes_while_it_is_waited_for_is_looked_for_instead() -> None:
+    play = Play(service("a"))
+    play.feel(SpawnFailed(A, 1, "no such process", absent=True))
+    play.feel(Apply(stack(service("a", digest="2")), (A,)))
+    assert play.later(1.0) == [Spawn(A, 1)]
+    assert play.feel(SpawnFailed(A, 1, "no such process", absent=True)) == [Spawn(A, 2)]
+
+
 # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_only_attached_to_is_let_go_and_has_not_ended() -> None:
+    play = running()
+    play.feel(WantDown((A,)))
+    play.feel(StopEnded(A, 1, StopReport(None, released=True)))
+    assert (play["a"].phase, play["a"].started, play["a"].exit) == (Phase.NOT_STARTED, None, None)
+    assert play["a"].reason.sentence == "let go; it was not started by harness and goes on"
+    assert told(play, EventType.EXITED) == []
+
+
+def test_what_was_attached_to_by_an_older_definition_is_let_go_and_attached_to_anew() -> None:
+    play = running()
+    assert play.feel(Apply(stack(service("a", digest="2")), (A,))) == [Stop(A, 1, 10.0)]
+    assert play.feel(StopEnded(A, 1, StopReport(None, released=True))) == [Spawn(A, 2)]
 
 
 def test_what_ended_is_made_sure_of_before_anything_follows() -> None:

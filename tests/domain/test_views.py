@@ -18,6 +18,7 @@ from harness_core.domain.views import (
     exit_info,
     graph_result,
     health_info,
+    instance,
     service_row,
     stack_row,
     status,
@@ -229,3 +230,16 @@ def test_the_graph_names_the_chain_that_made_the_start_long() -> None:
 def test_before_anything_was_started_no_chain_is_invented() -> None:
     result = graph_result([Unit(service("a"))])
     assert (result["critical_path"], result["critical_seconds"]) == ([], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("started", "said"),
+    [
+        (STARTED, "pid 7"),
+        (Started(Handle("mock", {}), pid=7, container_id="0123456789abcdef"), "container 0123456789ab"),
+        (Started(Handle("mock", {})), "a"),
+        (None, "a"),
+    ],
+)
+def test_what_runs_is_called_by_the_name_that_the_machine_has_for_it(started: Started | None, said: str) -> None:
+    assert instance(Unit(service("a"), started=started)) == said

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from harness_core.domain import select, views
-from harness_core.domain.errors import UsageError
+from harness_core.domain.errors import Conflict, UsageError
 from harness_core.domain.outcome import Goal
 from harness_core.domain.protocol import Act, OperationResult, PlanResult, PlanStep, Role, RunTask, Wait
 from harness_core.domain.states import ACTIVE, Kind, Phase, Wanted
@@ -51,11 +51,16 @@ class _Actions:
         chosen = [u for u in self._chosen(request) if u.spec.kind is Kind.SERVICE or request.names]
         if not request.names:
             chosen = [u for u in chosen if u.wanted is Wanted.UP]
-        return await self._up([u.key for u in chosen], request, caller, stream, restart=True)
+        foreign = self._foreign(request, chosen, "restart")
+        keys = [u.key for u in chosen if u not in foreign]
+        result = await self._up(keys, request, caller, stream, restart=True)
+        result["warnings"] += [f"{u.spec.name} was not started by harness: it is left as it is" for u in foreign]
+        return result
 
     async def stop(self, request: Act, caller: Caller, stream: Stream) -> OperationResult:
         manager, began = self._manager, self._manager.clock.monotonic()
         chosen = self._chosen(request)
+        foreign = self._foreign(request, chosen, "stop")
         keys = [u.key for u in chosen] if request.no_deps else select.with_dependents(manager.world, chosen)
         grace = 0.0 if request.force else request.grace
         idle = all(manager.world.units[key].phase not in ACTIVE for key in keys)
@@ -63,8 +68,11 @@ class _Actions:
         await manager.engine.submit(WantDown(tuple(keys), caller.request, _cause(caller, "stop"), grace))
         goals = dict.fromkeys(keys, Goal.STOPPED)
         if idle or not request.wait:
-            return await self._at_once(goals, began, unchanged=idle)
-        return await follow_until(manager, goals, stream, after=before, began=began, timeout=request.timeout)
+            result = await self._at_once(goals, began, unchanged=idle)
+        else:
+            result = await follow_until(manager, goals, stream, after=before, began=began, timeout=request.timeout)
+        result["warnings"] += [f"{u.spec.name} was not started by harness: let go, it goes on" for u in foreign]
+        return result
 
     async def wait(self, request: Wait, caller: Caller, stream: Stream) -> OperationResult:
         try:
@@ -142,6 +150,24 @@ class _Actions:
             result["failures"], result["ok"] = [], True
         result["unchanged"] = unchanged
         return result
+
+    def _foreign(self, request: Act, chosen: list[Unit], verb: str) -> list[Unit]:
+        """Those of the units that run without having been started by us.
+
+        Raises ``Conflict`` for one that is named itself; along with others, a stop lets go of it.
+        """
+        manager = self._manager
+        executors = {unit.key: manager.executors.get(unit.spec.target["type"]) for unit in chosen}
+        able = {key: executor is None or executor.capabilities.stop for key, executor in executors.items()}
+        foreign = [unit for unit in chosen if unit.started is not None and not able[unit.key]]
+        named = {name for name in request.names if name not in manager.world.stacks}
+        for unit in foreign:
+            if named & {unit.spec.name, unit.key}:
+                raise Conflict(
+                    f"cannot {verb} {unit.spec.name}: harness did not start {views.instance(unit)} and only looks on",
+                    hint=f"{verb} it where it was started, or give it up: harness forget {unit.spec.name}",
+                )
+        return foreign
 
     def _chosen(self, request: Act) -> list[Unit]:
         if not request.names and not request.all and request.stack is None:
