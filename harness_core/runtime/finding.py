@@ -1,4 +1,4 @@
-"""Finding a process that already runs: by pid, by pid file, by the port it listens on, or by its exact name.
+"""Finding a process that already runs: by pid, by pid file, by the port it listens on, or by an exact match.
 
 A search that fits several processes is an error that names them, never a guess.
 """
@@ -19,12 +19,13 @@ __all__ = ["find_process", "listeners"]
 
 
 def find_process(what: Mapping[str, Any]) -> ProcessIdentity:
-    """The one process that ``{"pid": 4}``, ``{"port": 80}``, ``{"pid_file": path}`` or ``{"name": "redis"}`` means.
+    """The one process that ``{"pid": 4}``, ``{"port": 80}``, ``{"pid_file": path}`` or ``{"match": "redis-server"}``
+    means; a match is the process's name, the path of its program, or its whole command line.
 
     Blocking, some tens of milliseconds. Raises ``NotFound``, ``Conflict`` when several fit, ``UsageError``.
     """
-    given = [key for key in _WAYS if what.get(key) is not None]
-    if len(given) != 1:
+    given = [key for key, value in what.items() if value is not None]
+    if len(given) != 1 or given[0] not in _WAYS:
         raise UsageError(f"say exactly one of {', '.join(_WAYS)}", hint=f"given: {', '.join(given) or 'none'}")
     return _WAYS[given[0]](what[given[0]])
 
@@ -68,7 +69,7 @@ def _by_pid(value: Any) -> ProcessIdentity:
         pid = int(value)
     except (TypeError, ValueError):
         raise UsageError(f"{value!r} is not a pid") from None
-    return _identity(pid, f"cannot take over pid {pid}")
+    return _identity(pid)
 
 
 def _by_pid_file(value: Any) -> ProcessIdentity:
@@ -76,10 +77,12 @@ def _by_pid_file(value: Any) -> ProcessIdentity:
     try:
         pid = int(path.read_text("ascii").split()[0])
     except FileNotFoundError:
-        raise NotFound(f"cannot read pid file {path}: no such file") from None
-    except (OSError, ValueError, IndexError) as error:
-        raise HarnessError(f"cannot read pid file {path}: {error}") from None
-    return _identity(pid, f"cannot take over the process of {path}, pid {pid}")
+        raise NotFound(f"there is no pid file {path}") from None
+    except OSError as error:
+        raise HarnessError(f"cannot read pid file {path}: {error.strerror}") from None
+    except (ValueError, IndexError):
+        raise HarnessError(f"cannot read pid file {path}: there is no pid in it") from None
+    return _identity(pid, f" (as {path} says)")
 
 
 def _by_port(value: Any) -> ProcessIdentity:
@@ -90,33 +93,35 @@ def _by_port(value: Any) -> ProcessIdentity:
     found = listeners(port)
     if not found:
         hint = "" if os.geteuid() == 0 else "a process of another user shows only to root"
-        raise NotFound(f"cannot find who listens on port {port}: nobody does", hint=hint)
-    # a server's workers hold the same socket; the one above them all is meant
-    roots = {pid: name for pid, name in found.items() if not _ancestors(pid) & found.keys()}
-    return _only(roots, f"port {port}")
+        raise NotFound(f"nobody listens on port {port}", hint=hint)
+    return _only(found, f"port {port}")
 
 
-def _by_name(value: Any) -> ProcessIdentity:
-    name = str(value)
-    found = {
-        process.pid: name
-        for process in psutil.process_iter(["name", "status"])
-        if process.info["name"] == name and process.info["status"] != psutil.STATUS_ZOMBIE
-    }
+def _by_match(value: Any) -> ProcessIdentity:
+    wanted = str(value)
+    found = {}
+    for process in psutil.process_iter(["name", "exe", "cmdline", "status"]):
+        known = process.info
+        words = (known["name"], known["exe"], " ".join(known["cmdline"] or ()))
+        if wanted in words and known["status"] != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+            found[process.pid] = known["name"]
     if not found:
-        raise NotFound(f"cannot find a process named {name}: there is none", hint="the name must be exact")
-    return _only(found, f"name {name}")
+        hint = "the name, the program's path, or the whole command line must be the same, as ps -eo pid,args shows it"
+        raise NotFound(f"no process matches {wanted!r}", hint=hint)
+    return _only(found, repr(wanted))
 
 
 _WAYS: dict[str, Callable[[Any], ProcessIdentity]] = {
     "pid": _by_pid,
     "port": _by_port,
     "pid_file": _by_pid_file,
-    "name": _by_name,
+    "match": _by_match,
 }
 
 
 def _only(found: dict[int, str], what: str) -> ProcessIdentity:
+    """The one that is meant: a server's workers hold the same socket and name, and the one above them all counts."""
+    found = {pid: name for pid, name in found.items() if not _ancestors(pid) & found.keys()}
     if len(found) > 1:
         names = ", ".join(f"pid {pid} ({name})" for pid, name in sorted(found.items()))
         raise Conflict(
@@ -124,16 +129,16 @@ def _only(found: dict[int, str], what: str) -> ProcessIdentity:
             hint="say which by pid",
             data={"holders": [{"pid": pid, "name": name} for pid, name in sorted(found.items())]},
         )
-    pid = next(iter(found))
-    return _identity(pid, f"cannot take over pid {pid}")
+    return _identity(next(iter(found)))
 
 
-def _identity(pid: int, cannot: str) -> ProcessIdentity:
+def _identity(pid: int, whence: str = "") -> ProcessIdentity:
     if pid in (os.getpid(), 1):
-        raise UsageError(f"{cannot}: that is {'this daemon' if pid == os.getpid() else 'the machine’s first process'}")
-    identity = ProcessIdentity.of(pid) if pid > 0 else None
+        whose = "this daemon" if pid == os.getpid() else "the machine’s first process"
+        raise UsageError(f"pid {pid}{whence} is {whose}")
+    identity = ProcessIdentity.of(pid) if 0 < pid < 1 << 31 else None
     if identity is None:
-        raise NotFound(f"{cannot}: no such process")
+        raise NotFound(f"there is no process with pid {pid}{whence}")
     return identity
 
 

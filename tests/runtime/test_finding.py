@@ -42,7 +42,7 @@ def test_several_are_named_and_none_is_taken() -> None:
     argv = ["/bin/sleep", "60"]
     with subprocess.Popen(argv) as one, subprocess.Popen(argv) as two:
         with pytest.raises(Conflict) as caught:
-            find_process({"name": "sleep"})
+            find_process({"match": "/bin/sleep 60"})
         one.kill()
         two.kill()
     assert {one.pid, two.pid} <= {holder["pid"] for holder in caught.value.data["holders"]}
@@ -54,20 +54,44 @@ def test_a_pid_file(server: tuple[int, int], tmp_path: Path) -> None:
     file.write_text(f"{server[0]} started today\n")
     assert find_process({"pid_file": file}).pid == server[0]
     file.write_text("soon")
-    with pytest.raises(HarnessError, match="cannot read pid file"):
+    with pytest.raises(HarnessError, match="there is no pid in it"):
         find_process({"pid_file": file})
+    file.write_text("999999999")
+    with pytest.raises(NotFound, match=r"no process with pid 999999999 \(as .*pid says\)"):
+        find_process({"pid_file": file})
+    with pytest.raises(HarnessError, match="directory"):
+        find_process({"pid_file": tmp_path})
+
+
+def test_a_match_is_the_name_the_program_or_the_command_line(server: tuple[int, int], tmp_path: Path) -> None:
+    """And the one above its workers, which look the same."""
+    program = tmp_path / "one-of-a-kind"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "61.5"]) as process:
+        try:
+            for match in ("one-of-a-kind", f"{program} 61.5"):
+                assert find_process({"match": match}).pid == process.pid
+            with pytest.raises(NotFound, match="must be the same|no process matches"):
+                find_process({"match": "one-of-a"})
+        finally:
+            process.kill()
+    line = " ".join(Path(f"/proc/{server[0]}/cmdline").read_bytes().decode().rstrip("\0").split("\0"))
+    assert find_process({"match": line}).pid == server[0]
 
 
 @pytest.mark.parametrize(
     ("what", "kind", "said"),
     [
-        ({"pid": 2**22 + 1}, NotFound, "no such process"),
+        ({"pid": 2**22 + 1}, NotFound, "no process with pid"),
+        ({"pid": 2**70}, NotFound, "no process with pid"),
+        ({"pid": -1}, NotFound, "no process with pid"),
         ({"pid": "x"}, UsageError, "is not a pid"),
         ({"pid": 1}, UsageError, "first process"),
         ({"pid": os.getpid()}, UsageError, "this daemon"),
         ({"port": "x"}, UsageError, "is not a port"),
-        ({"port": 1}, NotFound, "nobody does"),
-        ({"name": "no such name"}, NotFound, "there is none"),
+        ({"port": 1}, NotFound, "nobody listens"),
+        ({"match": "no such name"}, NotFound, "no process matches"),
+        ({"pid_file": "/no/such/file"}, NotFound, "there is no pid file"),
         ({"pid": 2, "port": 3}, UsageError, "exactly one of"),
         ({"colour": "red"}, UsageError, "exactly one of"),
     ],

@@ -36,6 +36,12 @@ class Gap(NamedTuple):
     at: float
     epoch: int
 
+    @property
+    def sentence(self) -> str:
+        """How much is missing, and why."""
+        size = f"{self.bytes} bytes are" if self.bytes else "some bytes may be"
+        return f"{size} missing at {self.offset}: {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -169,7 +175,7 @@ class Cursor:
                         return None
                     self._mark = Mark(record.wall_ns / 1e9, record.epoch)
                     if record.kind == GAP:
-                        return Gap(self.offset, self.offset, record.value, "dropped: the disk was full", *self._mark)
+                        return Gap(self.offset, self.offset, record.value, _why(record), *self._mark)
                     self._number += 1
                 if not self._ahead:
                     self._more = False
@@ -207,6 +213,10 @@ def read_bytes(segment: Segment, offset: int, size: int) -> bytes:
         return b""
     finally:
         os.close(fd)
+
+
+def _why(record: IndexRecord) -> str:
+    return "dropped: the disk was full" if record.value else "their source was cut or replaced before they were read"
 
 
 def _size(segment: Segment) -> int | None:

@@ -48,7 +48,7 @@ class Framer:
             "next": found.next,
         }
         if isinstance(found, Gap):
-            sentence = f"{key} {stream}: {found.bytes} bytes are missing: {found.why}"
+            sentence = f"{key} {stream}: {found.sentence}"
             if len(self.gaps) < MOST_GAPS:
                 self.gaps.append(sentence)
             return Frame({**header, "gap": sentence, "bytes": found.bytes}, b"")

@@ -174,7 +174,7 @@ class Collector:
         return ordered
 
     def _sentence(self, gap: Gap) -> str:
-        return f"{self._key} {self._span.stream}: {gap.bytes} bytes are missing at {gap.offset}: {gap.why}"
+        return f"{self._key} {self._span.stream}: {gap.sentence}"
 
 
 def _floor(lines: list[StoredLine], max_lines: int) -> float:

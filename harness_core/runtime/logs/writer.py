@@ -72,7 +72,7 @@ class SegmentWriter:
         return stored
 
     def drop(self, count: int) -> None:
-        """Note that ``count`` bytes which came here were given up; readers are told."""
+        """Note that ``count`` bytes which came here were given up, 0 for nobody knows how many; readers are told."""
         with self._lock:
             self._files.dropped(count)
             self._files.flush()

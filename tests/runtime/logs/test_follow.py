@@ -174,7 +174,7 @@ async def test_retention_that_passes_a_slow_follower_is_told(logs: LogStore, wri
         await listener.until(lambda it: it.cursors.get(f"{KEY}:stdout") == 1000)
     (gap,) = listener.gaps
     assert (gap["offset"], gap["next"], gap["bytes"]) == (40, 800, 760)
-    assert gap["gap"] == "shop/api stdout: 760 bytes are missing: removed by retention"
+    assert gap["gap"] == "shop/api stdout: 760 bytes are missing at 40: removed by retention"
     assert listener.text() == (b"y" * 99 + b"\n") * 2
 
 
