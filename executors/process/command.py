@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from executors.process.options import ProcessOptions
+from harness_core.runtime.places import place_of, with_home
 
 __all__ = ["Command", "candidates", "command_of"]
 
@@ -31,31 +32,23 @@ def command_of(options: ProcessOptions, base_dir: Path, env: Mapping[str, str]) 
     """The command of a target; ``env`` is the instance's environment, over which the target's own wins."""
     whole = {**env, **options.env}
     home = whole.get("HOME", "")
-    cwd = _normal(base_dir, _with_home(options.working_dir or ".", home))
+    cwd = place_of(base_dir, options.working_dir or ".", home)
     argv: tuple[str, ...]
     if options.shell is not None:
         program, argv = "/bin/sh", ("/bin/sh", "-c", options.shell)
     else:
         assert options.binary is not None, "the model has one of the two"
-        program = _with_home(options.binary, home)
+        program = with_home(options.binary, home)
         argv = (options.binary, *options.args)
-    stdin = None if options.stdin is None else _normal(cwd, _with_home(options.stdin, home))
+    stdin = None if options.stdin is None else place_of(cwd, options.stdin, home)
     return Command(program, argv, whole, cwd, base_dir, stdin, options.umask)
 
 
 def candidates(command: Command) -> list[Path]:
     """Where the program may be, best first: under the folders of its own PATH, or at the path written."""
     if "/" in command.program:
-        places = [_normal(command.cwd, command.program), _normal(command.base_dir, command.program)]
+        places = [place_of(command.cwd, command.program), place_of(command.base_dir, command.program)]
     else:
         folders = command.env.get("PATH", _DEFAULT_PATH).split(":")
-        places = [_normal(command.cwd, os.path.join(folder or ".", command.program)) for folder in folders]
+        places = [place_of(command.cwd, os.path.join(folder or ".", command.program)) for folder in folders]
     return list(dict.fromkeys(places))
-
-
-def _with_home(path: str, home: str) -> str:
-    return home + path[1:] if home and (path == "~" or path.startswith("~/")) else path
-
-
-def _normal(base: Path, path: str) -> Path:
-    return Path(os.path.normpath(base / path))

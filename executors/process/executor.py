@@ -14,8 +14,7 @@ from executors.process.command import command_of
 from executors.process.diagnose import find_program
 from executors.process.growth import Growth
 from executors.process.handle import ProcessHandle, endpoints_of
-from executors.process.inspection import inspect_tree
-from executors.process.lives import Life, Lives, exit_from_facts, exit_from_status, handle_of
+from executors.process.lives import Life, Lives, exit_from_facts, handle_of
 from executors.process.options import ProcessOptions
 from harness_core.domain.errors import ExecNotStarted, NotFound
 from harness_core.domain.executor import (
@@ -38,10 +37,11 @@ from harness_core.domain.executor import (
 from harness_core.domain.states import Exit, Handle, Started
 from harness_core.runtime.exec_session import LocalExec
 from harness_core.runtime.finding import find_process
+from harness_core.runtime.inspection import inspect_tree
 from harness_core.runtime.keeper.client import KeeperClient, KeeperLost
 from harness_core.runtime.keeper.failpoints import failpoint
 from harness_core.runtime.keeper.link import KeeperLink
-from harness_core.runtime.processes import Scanner, wait_pidfd
+from harness_core.runtime.processes import Scanner, exit_from_status, wait_pidfd
 from harness_core.runtime.stopping import Grace, Tree, stop_tree
 
 __all__ = ["ProcessExecutor"]
@@ -162,7 +162,8 @@ class ProcessExecutor:
     async def inspect(self, marker: Marker, handle: Handle) -> Inspection:
         known = ProcessHandle.of(handle)
         table = await self._scanner.table()
-        return await asyncio.to_thread(inspect_tree, self._tree(marker, known).members(table), known)
+        members = self._tree(marker, known).members(table)
+        return await asyncio.to_thread(inspect_tree, members, known.identity.pid, known.details())
 
     async def exec(self, marker: Marker, handle: Handle | None, spec: StartSpec, request: ExecRequest) -> ExecSession:
         assert isinstance(spec.options, ProcessOptions), "the plugin's own model"

@@ -56,6 +56,15 @@ class ProcessHandle:
         }
         return Handle(KIND, data)
 
+    def details(self) -> dict[str, object]:
+        """What is particular about it, for people."""
+        details: dict[str, object] = {"keeper": not self.adopted}
+        if self.adopted:
+            details["logs"] = "none: it was taken over while it ran, so its output goes where it went before"
+        if self.notes:
+            details["limits"] = list(self.notes)
+        return details
+
     def to_started(self) -> Started:
         """A living instance, as the world is told of it."""
         endpoints = {}

@@ -18,18 +18,9 @@ from harness_core.domain.executor import LogSink, Marker
 from harness_core.domain.states import Exit
 from harness_core.runtime.keeper.procfs import exit_status
 from harness_core.runtime.keeper.segments import STREAMS, fifo_name
-from harness_core.runtime.processes import ProcessIdentity
+from harness_core.runtime.processes import ProcessIdentity, exit_from_status
 
-__all__ = ["Life", "Lives", "exit_from_facts", "exit_from_status", "handle_of"]
-
-
-def exit_from_status(status: int | None) -> Exit:
-    """A wait status in the domain's words; ``None`` is an end of unknown manner."""
-    if status is None:
-        return Exit()
-    if os.WIFSIGNALED(status):
-        return Exit(signal=os.WTERMSIG(status))
-    return Exit(code=os.WEXITSTATUS(status))
+__all__ = ["Life", "Lives", "exit_from_facts", "handle_of"]
 
 
 def exit_from_facts(facts: Mapping[str, Any]) -> Exit:

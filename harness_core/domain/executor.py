@@ -82,8 +82,8 @@ class StartFailed(HarnessError):
     """An instance could not be started; nothing of it is left behind.
 
     ``permanent`` says that trying again without a change is useless (a missing binary), so it is not tried.
-    ``absent`` says that what is to be attached to is not there yet: the same life is asked for again every second, until
-    the unit's ``start_timeout`` is over.
+    ``absent`` says that what is to be attached to is not there yet: the same life is asked for again every second,
+    until the unit's ``start_timeout`` is over.
     """
 
     code = "start-failed"
@@ -294,6 +294,7 @@ class ExecutorPlugin:
     """What a plugin registers: the target type it serves, the model of its options, and how to make the executor."""
 
     kind: str
+    #: may have a ``RESTART``: the restart policy of services that give none, instead of ``on-failure``
     options: type[BaseModel]
     factory: Callable[[ExecutorContext], Executor]
     summary: str = ""

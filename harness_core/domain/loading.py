@@ -106,6 +106,7 @@ class _Loading:
                 base_dir=self.source.base_dir,
                 settings=settings,
                 inherited=inherited(self.source.env),
+                restart=getattr(self.options.get(draft.target_type), "RESTART", None),
             )
             for name, draft in drafts.items()
             if draft.model is not None

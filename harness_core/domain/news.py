@@ -73,13 +73,22 @@ def _not_spawned(unit: Unit, news: SpawnFailed, now: float) -> Step:
         return unit, ()
     patience = unit.since + unit.spec.start_timeout - now
     if news.absent and unit.wanted is Wanted.UP and not unit.replace and patience > 0:
-        waits = Reason("absent", f"waits for it to appear: {news.message}")
-        return unit.with_(reason=waits, deadline=now + min(LOOK_AGAIN, patience)), ()
+        return _awaited(unit, news.message, now, patience)
     waited = f"; waited {unit.spec.start_timeout:g} s for it" if news.absent and patience <= 0 else ""
     failure = Reason("start_failed", f"{news.message}{waited}")
     if news.permanent and unit.wanted is Wanted.UP and not unit.replace:
         return fail(unit, failure, now)
     return after_death(unit.with_(verdict=failure), news.jitter, now)
+
+
+def _awaited(unit: Unit, why: str, now: float, patience: float) -> Step:
+    """Look again soon. That it waits is told once, and again only when it waits for another reason."""
+    reason = Reason("absent", f"waits for it to appear: {why}")
+    after = unit.with_(reason=reason, deadline=now + min(LOOK_AGAIN, patience))
+    if unit.reason == reason:
+        return after, ()
+    phase = unit.phase.value
+    return after, (tell(after, EventType.STATE, reason.sentence, **{"from": phase, "to": phase}),)
 
 
 def _unknown(unit: Unit, why: str, now: float) -> Step:

@@ -11,6 +11,7 @@ from harness_core.domain.drafts import Draft
 from harness_core.domain.spec import (
     Condition,
     Edge,
+    RestartPolicy,
     ServiceFile,
     Settings,
     StopSpec,
@@ -47,8 +48,9 @@ def build_unit(
     base_dir: str,
     settings: Settings,
     inherited: Mapping[str, str],
+    restart: RestartPolicy | None = None,
 ) -> UnitSpec:
-    """The specification of a draft without errors."""
+    """The specification of a draft without errors; ``restart`` is the policy of its target type where none is given."""
     model = draft.model
     assert model is not None
     own = {**settings.env, **draft.env}
@@ -72,15 +74,16 @@ def build_unit(
         "labels": model.labels,
         "description": model.description,
     }
-    unit = UnitSpec(**{**common, **(_service(model) if isinstance(model, ServiceFile) else _task(model))})
+    unit = UnitSpec(**{**common, **(_service(model, restart) if isinstance(model, ServiceFile) else _task(model))})
     return unit.model_copy(update={"digest": digest_of(unit)})
 
 
-def _service(model: ServiceFile) -> dict[str, Any]:
+def _service(model: ServiceFile, policy: RestartPolicy | None) -> dict[str, Any]:
+    usual = policy is not None and "policy" not in model.restart.model_fields_set
     special: dict[str, Any] = {
         "ports": model.ports,
         "check": model.health_check,
-        "restart": model.restart,
+        "restart": model.restart.model_copy(update={"policy": policy}) if usual else model.restart,
         "provides": tuple(model.provides),
         "service_type": model.service_type,
         "gpu": model.gpu,

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness_core.domain.states import Exit
 from harness_core.runtime.keeper.procfs import (
     MARKER,
     Stat,
@@ -22,7 +23,7 @@ from harness_core.runtime.keeper.procfs import (
     read_stat,
 )
 
-__all__ = ["ProcessIdentity", "ProcessTable", "Scanner", "wait_pidfd"]
+__all__ = ["ProcessIdentity", "ProcessTable", "Scanner", "exit_from_status", "wait_pidfd"]
 
 #: pidfd_send_signal: to the whole process group that this process leads (Linux 6.9)
 _GROUP = 1 << 2
@@ -216,6 +217,15 @@ class Scanner:
         self._running, self._next = self._next, None
         self._last = await asyncio.to_thread(ProcessTable.read, self._last)
         return self._last
+
+
+def exit_from_status(status: int | None) -> Exit:
+    """A wait status in the domain's words; ``None`` is an end of unknown manner."""
+    if status is None:
+        return Exit()
+    if os.WIFSIGNALED(status):
+        return Exit(signal=os.WTERMSIG(status))
+    return Exit(code=os.WEXITSTATUS(status))
 
 
 async def wait_pidfd(fd: int) -> None:

@@ -13,7 +13,7 @@ from harness_core.testing.executor import MockWorld, mock_plugin
 
 class TestMock(ExecutorConformance):
     capabilities = Capabilities(exec=False)
-    features = frozenset({Feature.IGNORE_TERM, Feature.EXIT_SIGNAL})
+    features = frozenset({Feature.AT_ONCE, Feature.UNSEEN_END, Feature.IGNORE_TERM, Feature.EXIT_SIGNAL})
 
     def make_plugin(self) -> ExecutorPlugin:
         self.world = MockWorld()

@@ -57,8 +57,8 @@ class IndexRecord(NamedTuple):
     ``TIME``: the bytes from ``offset`` on arrived at ``wall_ns``. It is written before them, so one with nothing
     behind it, or several with one offset, are ordinary: the last one counts. ``EPOCH``: the life ``epoch`` begins
     here; a life that wrote nothing has none. ``GAP``: ``value`` bytes that came here were dropped; dropped bytes have
-    no offsets, and several gaps at one offset add up; 0 means that nobody knows how many. ``epoch`` is always the life that was current. Wall time may
-    jump; offsets and the order of records do not.
+    no offsets, and several gaps at one offset add up; 0 means that nobody knows how many. ``epoch`` is always the life
+    that was current. Wall time may jump; offsets and the order of records do not.
     """
 
     wall_ns: int

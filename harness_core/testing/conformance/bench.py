@@ -122,7 +122,8 @@ class Bench:
         self, program: Program, *, name: str = "one", epoch: int = 1, env: Mapping[str, str] | None = None
     ) -> StartSpec:
         marker = Marker(STACK, name, epoch)
-        self._asked.setdefault(marker, (self._spec(marker, program, env or {}), program))
+        if marker not in self._asked:  # a target may be there from the moment on at which it is asked for
+            self._asked[marker] = self._spec(marker, program, env or {}), program
         return self._asked[marker][0]
 
     def _spec(self, marker: Marker, program: Program, env: Mapping[str, str]) -> StartSpec:

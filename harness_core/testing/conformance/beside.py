@@ -13,7 +13,7 @@ from harness_core.domain.executor import Ended, ExecRequest, ExecSession, Runnin
 from harness_core.domain.states import Exit
 from harness_core.testing.conformance.bench import PATIENCE, Bench, Instance, processes_with
 from harness_core.testing.conformance.needs import needs
-from harness_core.testing.conformance.program import Program
+from harness_core.testing.conformance.program import Feature, Program
 from harness_core.testing.conformance.suite import Suite
 
 __all__ = ["Beside"]
@@ -39,7 +39,7 @@ class Beside(Suite):
             assert exit.success
             assert output["stdout"] == data
 
-    @needs(able="exec")
+    @needs(Feature.REPORT, able="exec")
     async def test_a_command_gets_its_environment_and_arguments(self) -> None:
         async with Bench(self) as bench:
             one = await bench.start(Program(runs=None), env={"OF_THE_SERVICE": "yes"})

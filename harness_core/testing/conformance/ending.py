@@ -19,6 +19,7 @@ __all__ = ["Ending"]
 class Ending(Suite):
     """Tests of ``wait``, ``stop`` and ``signal``."""
 
+    @needs(Feature.AT_ONCE)
     async def test_exit_codes_are_true(self) -> None:
         async with Bench(self) as bench:
             codes = (0, 1, 3, 127, 200, 255)
@@ -26,6 +27,7 @@ class Ending(Suite):
             assert [(exit.code, exit.signal) for exit in exits] == [(code, None) for code in codes]
             assert [exit.success for exit in exits] == [code == 0 for code in codes]
 
+    @needs(Feature.AT_ONCE)
     async def test_an_end_that_comes_at_once_is_not_missed(self) -> None:
         """The news of it may overtake the answer to the start."""
         async with Bench(self) as bench:
@@ -35,7 +37,7 @@ class Ending(Suite):
                 )
                 assert [exit.code for exit in exits] == list(range(8))
 
-    @needs(Feature.EXIT_SIGNAL)
+    @needs(Feature.EXIT_SIGNAL, Feature.AT_ONCE)
     async def test_an_end_by_signal_is_told_as_such(self) -> None:
         async with Bench(self) as bench:
             for epoch, name in enumerate(("KILL", "SEGV", "USR1"), start=1):
@@ -46,7 +48,7 @@ class Ending(Suite):
     async def test_every_wait_tells_the_same_end(self) -> None:
         """Waits beside each other, after the end, and in a later daemon: one end, told the same way."""
         async with Bench(self) as bench:
-            one = await bench.start(Program(runs=0.2, exit_code=7))
+            one = await bench.start(Program(runs=0.5, exit_code=7))
             exits = list(await asyncio.gather(*(bench.wait(one) for _ in range(3))))
             exits.append(await bench.wait(one))
             await bench.restart()
@@ -130,7 +132,7 @@ class Ending(Suite):
             assert report.leftovers == ()
             assert bench.living(one.program) == 0
 
-    @needs(able="stop")
+    @needs(Feature.AT_ONCE, able="stop")
     async def test_stopping_what_has_ended(self) -> None:
         async with Bench(self) as bench:
             one = await bench.start(Program(exit_code=3))
@@ -151,6 +153,16 @@ class Ending(Suite):
             report = await bench.stop(one)
             assert report.leftovers == ()
             assert bench.living(one.program) == 0
+
+    @needs(unable="stop")
+    async def test_what_cannot_be_stopped_is_let_go_and_lives_on(self) -> None:
+        async with Bench(self) as bench:
+            one = await bench.start(Program(runs=None))
+            await bench.reaches(lambda: bench.living(one.program) == 1)
+            for grace in (10.0, 0.0):
+                report = await bench.stop(one, grace=grace)
+                assert (report.released, report.exit, report.leftovers) == (True, None, ())
+            assert bench.living(one.program) == 1
 
     @needs(Feature.EXIT_SIGNAL)
     async def test_a_signal_arrives(self) -> None:

@@ -14,11 +14,12 @@ Test = TypeVar("Test", bound=Callable[..., Awaitable[None]])
 _NEEDS = "__conformance_needs__"
 
 
-def needs(*features: Feature, able: str = "") -> Callable[[Test], Test]:
-    """Mark a test: it wants these features of the target, and the named field of ``Capabilities`` (or several)."""
+def needs(*features: Feature, able: str = "", unable: str = "") -> Callable[[Test], Test]:
+    """Mark a test: it wants these features of the target, and the named field of ``Capabilities`` (or several) to be
+    true, or to be false."""
 
     def mark(test: Test) -> Test:
-        setattr(test, _NEEDS, (frozenset(features), tuple(able.split())))
+        setattr(test, _NEEDS, (frozenset(features), tuple(able.split()), tuple(unable.split())))
         return test
 
     return mark
@@ -28,7 +29,8 @@ def unclaimed(suite: type[Any], capabilities: Capabilities, features: frozenset[
     """The names of the suite's tests that want more than is claimed."""
     names = []
     for name in dir(suite):
-        wanted, abilities = getattr(getattr(suite, name), _NEEDS, (frozenset(), ()))
-        if not wanted <= features or not all(getattr(capabilities, ability) for ability in abilities):
+        wanted, able, unable = getattr(getattr(suite, name), _NEEDS, (frozenset(), (), ()))
+        can = all(getattr(capabilities, one) for one in able) and not any(getattr(capabilities, one) for one in unable)
+        if not (can and wanted <= features):
             names.append(name)
     return names

@@ -12,6 +12,10 @@ __all__ = ["Feature", "Program", "script"]
 class Feature(StrEnum):
     """What a target can be made to do; a suite names those that its target can, and gets the tests for them."""
 
+    #: be brought to life by the executor, so that nothing of it is missed although it ends at once
+    AT_ONCE = "at_once"
+    #: have its end known although no daemon lived to see it
+    UNSEEN_END = "unseen_end"
     #: print given bytes on both streams
     OUTPUT = "output"
     #: print its arguments, environment and directory

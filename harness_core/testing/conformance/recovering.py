@@ -52,6 +52,7 @@ class Recovering(Suite):
             assert all(isinstance(answer, Running) and answer.started.pid == one.started.pid for answer in found)
             assert bench.living(one.program) == 1
 
+    @needs(Feature.UNSEEN_END)
     async def test_an_exit_while_no_daemon_lives_is_not_lost(self) -> None:
         async with Bench(self) as bench:
             one = await bench.start(Program(runs=0.3, exit_code=5), name="handle")
@@ -83,6 +84,7 @@ class Recovering(Suite):
             for epoch in (1, 3):
                 assert await bench.recover(Marker(STACK, "one", epoch), None) == Gone()
 
+    @needs(Feature.AT_ONCE)
     async def test_lives_are_apart(self) -> None:
         """The end of one life is not taken for the end of the next."""
         async with Bench(self) as bench:

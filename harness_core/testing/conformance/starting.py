@@ -72,6 +72,7 @@ class Starting(Suite):
             assert len({one.started.pid or one.started.container_id for one in many}) == 8
             await bench.reaches(lambda: bench.living(program) == 8)
 
+    @needs(able="stop")
     async def test_a_cancelled_start_can_be_found(self) -> None:
         """Wherever it is cancelled: what came to life is found by its marker, and a further start adds nothing."""
         for after in (0.0, 0.001, 0.005, 0.02, 0.1):

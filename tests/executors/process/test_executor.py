@@ -437,7 +437,7 @@ class TestAdoption:
 
     async def test_nothing_to_take_over(self, kit: Any) -> None:
         spec = kit.spec("adopted", binary="x")
-        with pytest.raises(NotFound, match="no such process"):
+        with pytest.raises(NotFound, match="there is no process with pid"):
             await kit.executor.adopt(spec, {"pid": 2**22 + 1})
         with pytest.raises(NotFound, match="no such file"):
             await kit.executor.adopt(spec, {"pid_file": "/no/such/file"})

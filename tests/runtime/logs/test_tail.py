@@ -170,7 +170,7 @@ def test_what_is_no_file_or_not_ours_to_read_is_told(tails: Tails, file: Path) -
         tails().copy()
     file.unlink()
     file.symlink_to(file)
-    with pytest.raises(HarnessError, match="cannot read .*app.log: "):
+    with pytest.raises(HarnessError, match=r"cannot read .*app\.log: "):
         tails().copy()
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psutil
 
-from executors.process.handle import ProcessHandle
 from harness_core.domain.executor import Inspection
 from harness_core.runtime.processes import ProcessIdentity
 
-__all__ = ["inspect_tree"]
+__all__ = ["inspect_tree", "listening_on"]
 
 
-def inspect_tree(members: Iterable[ProcessIdentity], handle: ProcessHandle) -> Inspection:
-    """Sum up a tree; blocking, some milliseconds. What ends meanwhile, or is not ours to see, is left out."""
+def inspect_tree(members: Iterable[ProcessIdentity], leader_pid: int, more: Mapping[str, Any]) -> Inspection:
+    """Sum up a tree; blocking, some milliseconds. What ends meanwhile, or is not ours to see, is left out.
+
+    ``more`` are details that the caller knows.
+    """
     pids: list[int] = []
     cpu, memory = 0.0, 0
     listening: set[str] = set()
@@ -26,31 +28,27 @@ def inspect_tree(members: Iterable[ProcessIdentity], handle: ProcessHandle) -> I
             with process.oneshot():
                 times = process.cpu_times()
                 rss = process.memory_info().rss
-                if one.pid == handle.identity.pid:
+                if one.pid == leader_pid:
                     leader = {"command": process.cmdline(), "threads": process.num_threads()}
-            listening.update(_addresses(process))
+            listening.update(f"{host}:{port}" for host, port in listening_on(process))
         except psutil.Error:
             continue
         pids.append(one.pid)
         cpu += times.user + times.system
         memory += rss
-    details = {**leader, "keeper": not handle.adopted}
-    if handle.adopted:
-        details["logs"] = "none: it was taken over while it ran, so its output goes where it went before"
-    if handle.notes:
-        details["limits"] = list(handle.notes)
     return Inspection(
         pids=tuple(sorted(pids)),
         cpu_seconds=cpu if pids else None,
         memory_bytes=memory if pids else None,
         listening=tuple(sorted(listening)),
-        details=details,
+        details={**leader, **more},
     )
 
 
-def _addresses(process: psutil.Process) -> list[str]:
+def listening_on(process: psutil.Process) -> list[tuple[str, int]]:
+    """The addresses at which it takes TCP connections. Raises ``psutil.Error``."""
     return [
-        f"{connection.laddr.ip}:{connection.laddr.port}"
+        (connection.laddr.ip, connection.laddr.port)
         for connection in process.net_connections(kind="tcp")
         if connection.status == psutil.CONN_LISTEN
     ]
