@@ -47,7 +47,7 @@ class AttachHandle:
         try:
             identity = ProcessIdentity.from_data(data["identity"])
             return cls(identity, dict(data["endpoints"]), dict(data["files"]), dict(data["kept"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"a damaged handle: {error}") from None
 
     def to_data(self) -> dict[str, Any]:

@@ -439,7 +439,7 @@ class TestAdoption:
         spec = kit.spec("adopted", binary="x")
         with pytest.raises(NotFound, match="there is no process with pid"):
             await kit.executor.adopt(spec, {"pid": 2**22 + 1})
-        with pytest.raises(NotFound, match="no such file"):
+        with pytest.raises(NotFound, match="there is no pid file"):
             await kit.executor.adopt(spec, {"pid_file": "/no/such/file"})
         with pytest.raises(UsageError, match="exactly one of"):
             await kit.executor.adopt(spec, {})
