@@ -9,15 +9,16 @@ Plugins hand over an ``ExecutorPlugin`` in the hook ``harness_executors(register
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from harness_core.domain.addresses import Viewpoint
 from harness_core.domain.errors import HarnessError
-from harness_core.domain.spec import LimitsSpec, LogsSpec
+from harness_core.domain.spec import LimitsSpec, LogsSpec, UnitSpec
 from harness_core.domain.states import Exit, Handle, Started
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Executor",
     "ExecutorContext",
     "ExecutorPlugin",
+    "Finding",
     "Gone",
     "Inspection",
     "LogSink",
@@ -76,6 +78,8 @@ class StartSpec:
     logs: LogsSpec = field(default_factory=LogsSpec)
     user: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    #: names in ``env`` that only the caller's session set: they mean nothing to an instance in another world
+    inherited: frozenset[str] = frozenset()
 
 
 class StartFailed(HarnessError):
@@ -196,6 +200,8 @@ class Capabilities:
     logs: bool = True
     #: the instance itself listens on this machine's ports, so that a taken port is found before the start
     listens_here: bool = True
+    #: how long a start may take, in seconds; what has to be fetched first takes longer
+    start_deadline: float = 30.0
 
 
 class Executor(Protocol):
@@ -290,6 +296,17 @@ class ExecutorContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``harness doctor``."""
+
+    name: str
+    #: ``ok``, ``warning`` or ``problem``
+    status: str
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorPlugin:
     """What a plugin registers: the target type it serves, the model of its options, and how to make the executor."""
 
@@ -300,3 +317,7 @@ class ExecutorPlugin:
     summary: str = ""
     #: problems of a target that can be told before a start (a missing binary): sentences, empty when none
     check: Callable[[BaseModel, Path, Mapping[str, str]], list[str]] | None = None
+    #: from where an instance of a unit asks for the addresses of others; ``None``: from this machine
+    viewpoint: Callable[[UnitSpec], Viewpoint] | None = None
+    #: what ``harness doctor`` says of what this kind needs; ``None``: nothing
+    doctor: Callable[[], Awaitable[Sequence[Finding]]] | None = None

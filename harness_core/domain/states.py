@@ -11,7 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["ACTIVE", "SETTLED", "Endpoint", "Exit", "Handle", "Health", "Kind", "Phase", "Reason", "Started", "Wanted"]
+__all__ = [
+    "ACTIVE",
+    "SETTLED",
+    "Endpoint",
+    "Exit",
+    "Handle",
+    "Health",
+    "Inside",
+    "Kind",
+    "Phase",
+    "Reason",
+    "Started",
+    "Wanted",
+]
 
 
 class Kind(StrEnum):
@@ -94,6 +107,8 @@ class Exit:
     oom: bool = False
     #: wall time of the end, where it is known
     at: float | None = None
+    #: what else is known of it, said behind its manner: ``its container was removed by somebody else``
+    note: str = ""
 
     @property
     def known(self) -> bool:
@@ -106,6 +121,10 @@ class Exit:
         return self.code == 0
 
     def __str__(self) -> str:
+        return f"{self.manner}; {self.note}" if self.note else self.manner
+
+    @property
+    def manner(self) -> str:
         if self.oom:
             return "killed by the kernel: out of memory"
         if self.signal is not None:
@@ -146,6 +165,19 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """How an instance in a network of its own is reached by others that are in there too."""
+
+    #: what that network is called; empty where nobody in it finds anybody by name
+    network: str = ""
+    host: str = ""
+    #: its numeric address there; empty where unknown
+    ip: str = ""
+    #: by port name, in the order of ``Started.endpoints``; those that are not published as well
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A living instance, as the executor that started or recovered it describes it."""
 
@@ -155,3 +187,5 @@ class Started:
     #: by port name; the first one is the service's ``${name.port}``
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     host: str = "127.0.0.1"
+    #: of one that is not in this machine's own network, such as a container
+    inside: Inside | None = None

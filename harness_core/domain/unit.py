@@ -8,9 +8,21 @@ from typing import Any
 
 from harness_core.domain.health import HealthState
 from harness_core.domain.spec import RunWhen, UnitSpec
-from harness_core.domain.states import ACTIVE, Endpoint, Exit, Handle, Health, Kind, Phase, Reason, Started, Wanted
+from harness_core.domain.states import (
+    ACTIVE,
+    Endpoint,
+    Exit,
+    Handle,
+    Health,
+    Inside,
+    Kind,
+    Phase,
+    Reason,
+    Started,
+    Wanted,
+)
 
-__all__ = ["Done", "Unit", "unit_from_json", "unit_to_json"]
+__all__ = ["Done", "Unit", "started_to_json", "unit_from_json", "unit_to_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +145,12 @@ def unit_to_json(unit: Unit) -> dict[str, Any]:
         "reason": _reason_to_json(unit.reason),
         "deadline": unit.deadline,
         "health": unit.health.to_json(),
-        "started": _started_to_json(unit.started) if unit.started else None,
+        "started": started_to_json(unit.started) if unit.started else None,
         "started_at": unit.started_at,
         "released_at": unit.released_at,
         "ready_at": unit.ready_at,
         "ports": dict(unit.ports),
-        "exit": None if exit_ is None else [exit_.code, exit_.signal, exit_.oom, exit_.at],
+        "exit": None if exit_ is None else [exit_.code, exit_.signal, exit_.oom, exit_.at, exit_.note],
         "restarts": unit.restarts,
         "starts": list(unit.starts),
         "delay": unit.delay,
@@ -197,21 +209,40 @@ def _reason_to_json(reason: Reason) -> list[str]:
     return [reason.code, reason.sentence, reason.culprit]
 
 
-def _started_to_json(started: Started) -> dict[str, Any]:
+def _endpoints_to_json(endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
+    return {name: [e.host, e.port, e.scheme] for name, e in endpoints.items()}
+
+
+def _endpoints_from_json(value: Mapping[str, Any]) -> dict[str, Endpoint]:
+    return {name: Endpoint(*e) for name, e in value.items()}
+
+
+def started_to_json(started: Started) -> dict[str, Any]:
+    """A living instance as it is stored."""
+    inside = started.inside
     return {
         "handle": [started.handle.kind, dict(started.handle.data), started.handle.version],
         "pid": started.pid,
         "container_id": started.container_id,
-        "endpoints": {name: [e.host, e.port, e.scheme] for name, e in started.endpoints.items()},
+        "endpoints": _endpoints_to_json(started.endpoints),
         "host": started.host,
+        "inside": None
+        if inside is None
+        else [inside.network, inside.host, inside.ip, _endpoints_to_json(inside.endpoints)],
     }
 
 
 def _started_from_json(value: Mapping[str, Any]) -> Started:
+    inside = value.get("inside")  # records of an older daemon have none
     return Started(
         handle=Handle(*value["handle"]),
         pid=value["pid"],
         container_id=value["container_id"],
-        endpoints={name: Endpoint(*e) for name, e in value["endpoints"].items()},
+        endpoints=_endpoints_from_json(value["endpoints"]),
         host=str(value["host"]),
+        inside=None if inside is None else _inside_from_json(*inside),
     )
+
+
+def _inside_from_json(network: str, host: str, ip: str, endpoints: Mapping[str, Any]) -> Inside:
+    return Inside(network, host, ip, _endpoints_from_json(endpoints))

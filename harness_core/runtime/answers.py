@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from harness_core.domain.executor import Marker, Running
 from harness_core.domain.states import Started
-from harness_core.domain.unit import Unit
+from harness_core.domain.unit import Unit, started_to_json
 
 __all__ = ["BadAnswer", "ask", "marker", "words"]
 
@@ -57,8 +57,6 @@ def _can_be_stored(started: object) -> None:
     if not isinstance(started, Started):
         raise BadAnswer(f"it says that {type(started).__name__} runs")
     try:
-        endpoints = {name: [e.host, e.port, e.scheme] for name, e in started.endpoints.items()}
-        handle = [started.handle.kind, dict(started.handle.data), started.handle.version]
-        json.dumps([handle, started.pid, started.container_id, endpoints, started.host], allow_nan=False)
+        json.dumps(started_to_json(started), allow_nan=False)
     except (TypeError, ValueError, AttributeError) as error:
         raise BadAnswer(f"its handle cannot be stored: {error}") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from harness_core.domain.addresses import HERE, Viewpoint, value_of
 from harness_core.domain.executor import ExecutorPlugin, Marker, StartFailed, StartSpec
 from harness_core.domain.references import UnresolvedReference
 from harness_core.domain.resolved import ResolvedUnit, resolve_unit, target_options
@@ -50,7 +51,7 @@ class Launch:
 
     def spec(self, unit: Unit) -> StartSpec:
         """The order without anything being prepared for it; also the context of commands run beside the unit."""
-        resolved = self.resolve(unit)
+        resolved = self.resolve(unit, self._viewpoint(unit))
         plugin = self._plugins.get(resolved.target["type"])
         if plugin is None:
             raise StartFailed(f"no executor for the target type {resolved.target['type']!r}", permanent=True)
@@ -78,22 +79,31 @@ class Launch:
             logs=unit.spec.logs,
             user=resolved.user,
             labels=resolved.labels,
+            inherited=frozenset(
+                name for name in unit.spec.inherited if unit.spec.env.get(name) == resolved.env.get(name)
+            ),
         )
 
     def check(self, unit: Unit) -> Check:
-        """The unit's health check with every reference replaced."""
-        check = self.resolve(unit).check
+        """The unit's health check with every reference replaced: as the daemon sees addresses, which looks; a command
+        is run where the unit is."""
+        by_command = unit.spec.check is not None and unit.spec.check.command is not None
+        check = self.resolve(unit, self._viewpoint(unit) if by_command else HERE).check
         assert check is not None
         return check
 
     def stop_command(self, unit: Unit) -> tuple[StartSpec, list[str]]:
-        command = self.resolve(unit).stop_command or []
+        command = self.resolve(unit, self._viewpoint(unit)).stop_command or []
         return self.spec(unit), ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+
+    def _viewpoint(self, unit: Unit) -> Viewpoint:
+        plugin = self._plugins.get(str(unit.spec.target.get("type")))
+        return HERE if plugin is None or plugin.viewpoint is None else plugin.viewpoint(unit.spec)
 
     def read_outputs(self, unit: Unit, epoch: int) -> dict[str, str]:
         return outputs.read(outputs.path_for(self.state_dir, unit.spec, epoch), unit.key)
 
-    def resolve(self, unit: Unit) -> ResolvedUnit:
+    def resolve(self, unit: Unit, viewpoint: Viewpoint = HERE) -> ResolvedUnit:
         """Values for all references of a unit. Raises ``UnresolvedReference`` naming what is missing."""
         units = self._world().units
 
@@ -101,7 +111,7 @@ class Launch:
             other = unit if name in ("self", unit.spec.name) else units.get(f"{unit.spec.stack}/{name}")
             if other is None:
                 raise UnresolvedReference(f"{name} is not defined")
-            return _attribute(other, attribute)
+            return value_of(other, attribute, viewpoint)
 
         return resolve_unit(unit.spec, lookup)
 
@@ -160,23 +170,6 @@ def _matching(base: Path, pattern: str) -> list[Path]:
     found = [given] if given.exists() else anchor.glob(str(given.relative_to(anchor)))
     files = {file for path in found for file in (path.rglob("*") if path.is_dir() else (path,)) if not file.is_dir()}
     return sorted(files)
-
-
-def _attribute(unit: Unit, attribute: str) -> str:
-    name = unit.spec.name
-    if unit.spec.kind is Kind.TASK:
-        if attribute not in unit.outputs:
-            raise UnresolvedReference(f"the task {name} has no output called {attribute!r}")
-        return unit.outputs[attribute]
-    endpoints = unit.endpoints
-    if attribute in ("host", "ip"):
-        return unit.started.host if unit.started else "127.0.0.1"
-    wanted = attribute.removeprefix("ports.") if attribute.startswith("ports.") else next(iter(endpoints), "")
-    endpoint = endpoints.get(wanted)
-    if endpoint is None:
-        what = f"port {wanted!r}" if wanted else "port"
-        raise UnresolvedReference(f"{name} has no {what}")
-    return endpoint.url if attribute == "url" else str(endpoint.port)
 
 
 def _owner(user: str | None) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from harness_core.domain.addresses import probed
 from harness_core.domain.effects import Effect, Forget, Recover, Spawn, StartChecks, Stop, StopChecks, Watch
 from harness_core.domain.errors import HarnessError
 from harness_core.domain.executor import (
@@ -46,7 +47,6 @@ __all__ = ["Runner"]
 
 log = logging.getLogger(__name__)
 
-START_DEADLINE = 30.0
 RECOVER_DEADLINE = 5.0
 #: executor calls in flight at once, per kind
 _PLACES = 64
@@ -136,7 +136,7 @@ class Runner:
             self._post(SpawnFailed(key, epoch, f"cannot prepare its start: {words(error)}", jitter=jitter))
             return
         try:
-            async with self._places[unit.spec.target["type"]], asyncio.timeout(START_DEADLINE):
+            async with self._places[unit.spec.target["type"]], asyncio.timeout(executor.capabilities.start_deadline):
                 started = await ask(executor.start(spec), Started)
         except StartFailed as error:
             news = SpawnFailed(key, epoch, _sentence(error), error.permanent, jitter=jitter, absent=error.absent)
@@ -185,9 +185,10 @@ class Runner:
                 raise Lost("there is no executor for it")
             return await executor.exec(marker(unit, epoch), handle, self._launch.spec(unit), ExecRequest(argv))
 
+        endpoints, host = probed(unit)
         context = ProbeContext(
-            endpoints=unit.endpoints,
-            host=unit.started.host if unit.started else "127.0.0.1",
+            endpoints=endpoints,
+            host=host,
             execute=execute if executor is not None and executor.capabilities.exec else None,
             base_dir=Path(unit.spec.base_dir),
             working_dir=Path(unit.spec.base_dir, str(unit.spec.target.get("working_dir") or "")),

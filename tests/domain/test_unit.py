@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness_core.domain.health import HealthState
 from harness_core.domain.spec import PortSpec, RunWhen
-from harness_core.domain.states import Endpoint, Exit, Handle, Health, Phase, Reason, Started, Wanted
+from harness_core.domain.states import Endpoint, Exit, Handle, Health, Inside, Phase, Reason, Started, Wanted
 from harness_core.domain.unit import Done, Unit, unit_from_json, unit_to_json
 from tests.domain.build import CHECK, service, started, task
 
@@ -20,14 +20,16 @@ SPEC = service("a", check=CHECK)
 numbers = st.floats(0, 1e9)
 maybe = st.none() | numbers
 names = st.text(max_size=8)
-exits = st.builds(Exit, st.none() | st.integers(0, 255), st.none() | st.integers(1, 64), st.booleans(), maybe)
+exits = st.builds(Exit, st.none() | st.integers(0, 255), st.none() | st.integers(1, 64), st.booleans(), maybe, names)
+endpoints = st.dictionaries(names, st.builds(Endpoint, names, st.integers(1, 65535), names), max_size=2)
 starteds = st.builds(
     Started,
     st.builds(Handle, names, st.dictionaries(names, st.integers() | names, max_size=2), st.integers(1, 9)),
     st.none() | st.integers(1, 2**22),
     st.none() | names,
-    st.dictionaries(names, st.builds(Endpoint, names, st.integers(1, 65535), names), max_size=2),
+    endpoints,
     names,
+    st.none() | st.builds(Inside, names, names, names, endpoints),
 )
 units = st.builds(
     Unit,

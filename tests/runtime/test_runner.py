@@ -109,9 +109,9 @@ async def test_a_start_that_goes_astray_is_unknown_and_looked_for(
         assert unit.reason.sentence.startswith(f"its start gave no answer ({words}")
 
 
-async def test_a_start_that_hangs_is_given_up_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "START_DEADLINE", 0.05)
-    async with daemon(tmp_path, MockWorld(), start=hanging) as manager:
+async def test_a_start_that_hangs_is_given_up_at_its_deadline(tmp_path: Path) -> None:
+    hasty = Capabilities(adopt=True, start_deadline=0.05)
+    async with daemon(tmp_path, MockWorld(), hasty, start=hanging) as manager:
         await start(manager, service("a"))
         unit = await reach(manager, "a", Phase.UNKNOWN)
         assert unit.reason.sentence == "its start gave no answer (TimeoutError)"
