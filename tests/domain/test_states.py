@@ -15,6 +15,7 @@ from harness_core.domain.states import ACTIVE, SETTLED, Endpoint, Exit, Phase, R
         (Exit(signal=15), "killed by SIGTERM", True, False),
         (Exit(signal=35), "killed by signal 35", True, False),
         (Exit(signal=9, oom=True), "killed by the kernel: out of memory", True, False),
+        (Exit(code=137, note="it was removed"), "exit code 137; it was removed", True, False),
         (Exit(), "exit code unknown", False, False),
     ],
 )
