@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
 from typing import Any
 
 from executors.process.command import Command
@@ -34,13 +34,13 @@ class Births:
         """The value that an instance's environment carries, unique on this machine."""
         return f"{self._context.instance}:{marker}"
 
-    def request(self, spec: StartSpec, command: Command, program: Path) -> dict[str, Any]:
+    def request(self, spec: StartSpec, command: Command, program: str) -> dict[str, Any]:
         """The request that starts it. Raises ``StartFailed`` for a user that it cannot be started as."""
         return {
             "key": spec.marker.key,
             "epoch": spec.marker.epoch,
             "marker": self.marker(spec.marker),
-            "executable": str(program),
+            "executable": program,
             "argv": list(command.argv),
             "env": dict(command.env),
             "cwd": str(command.cwd),
@@ -56,7 +56,7 @@ class Births:
         kept = {"max_size": spec.max_size, "max_files": spec.max_files, "on_full": spec.on_full.value}
         return {"directory": str(self._context.logs.directory(key)), **kept}
 
-    async def spawn(self, marker: Marker, request: dict[str, Any], command: Command, program: Path) -> dict[str, Any]:
+    async def spawn(self, marker: Marker, request: dict[str, Any], command: Command) -> dict[str, Any]:
         """The keeper's report of the new life, or of the one that was there.
 
         Raises ``StartFailed`` when there is none, ``Lost`` when that cannot be found out.
@@ -66,7 +66,7 @@ class Births:
             try:
                 return _instance(await self._link.request("spawn", **request))
             except KeeperRefused as refused:
-                raise self._refusal(refused, command, program) from None
+                raise await self._refusal(refused, command) from None
             except KeeperLost as lost:
                 trouble = lost
             # it may have been spawned and its keeper died before it said so: look before another attempt
@@ -78,10 +78,10 @@ class Births:
                 return report
         raise StartFailed(f"cannot start {marker.key}: {trouble}")
 
-    def _refusal(self, refused: KeeperRefused, command: Command, program: Path) -> StartFailed:
+    async def _refusal(self, refused: KeeperRefused, command: Command) -> StartFailed:
         data = refused.data
         if data.get("code") == "spawn":
-            return explain(command, program, int(data["errno"]), str(data["stage"]))
+            return await asyncio.to_thread(explain, command, int(data["errno"]), str(data["stage"]))
         return StartFailed(str(refused))
 
     async def find(

@@ -10,7 +10,7 @@ from pathlib import Path
 from executors.process.options import ProcessOptions
 from harness_core.runtime.places import place_of, with_home
 
-__all__ = ["Command", "candidates", "command_of"]
+__all__ = ["Command", "candidates", "command_of", "direct_program"]
 
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -52,3 +52,11 @@ def candidates(command: Command) -> list[Path]:
         folders = command.env.get("PATH", _DEFAULT_PATH).split(":")
         places = [place_of(command.cwd, os.path.join(folder or ".", command.program)) for folder in folders]
     return list(dict.fromkeys(places))
+
+
+def direct_program(command: Command) -> str | None:
+    """What exec finds as ``candidates`` would be searched: one path, or a name for its own search along PATH."""
+    if "/" not in command.program:
+        return command.program if "PATH" in command.env else None
+    places = candidates(command)
+    return str(places[0]) if len(places) == 1 else None

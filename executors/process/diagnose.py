@@ -55,8 +55,12 @@ def find_program(command: Command) -> Path:
     raise StartFailed(f"cannot start {command.program}: it is not on the PATH of the stack", hint=hint, permanent=True)
 
 
-def explain(command: Command, program: Path, number: int, stage: str) -> StartFailed:
+def explain(command: Command, number: int, stage: str) -> StartFailed:
     """The kernel's refusal as a sentence that names the culprit; ``stage`` is what was being done."""
+    try:
+        program = find_program(command)
+    except StartFailed as failed:
+        return failed
     if stage == "cwd":
         if not command.cwd.is_dir():
             return _cwd_missing(command)

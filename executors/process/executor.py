@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from executors.process.births import Births
-from executors.process.command import command_of
+from executors.process.command import Command, command_of, direct_program
 from executors.process.diagnose import find_program
 from executors.process.growth import Growth
 from executors.process.handle import ProcessHandle, endpoints_of
@@ -70,7 +70,9 @@ class ProcessExecutor:
         return None if self._link.keeper is None else self._link.keeper.pid
 
     async def open(self) -> None:
-        self._link = KeeperLink(self._context.state_dir, on_event=self._event, on_restored=self._restored)
+        self._link = KeeperLink(
+            self._context.state_dir, on_event=self._event, on_restored=self._restored, on_broken=self._broken
+        )
         self._growth = Growth(self._link, self._context.logs)
         self._births = Births(self._context, self._link, self._scanner)
         try:
@@ -91,7 +93,7 @@ class ProcessExecutor:
     async def start(self, spec: StartSpec) -> Started:
         assert isinstance(spec.options, ProcessOptions), "the plugin's own model"
         command = command_of(spec.options, spec.base_dir, spec.env)
-        program = await asyncio.to_thread(find_program, command)
+        program = await self._program(spec, command)
         request = self._births.request(spec, command, program)
         try:
             if spec.marker.key in self._former:
@@ -99,7 +101,7 @@ class ProcessExecutor:
         except KeeperLost as error:
             raise StartFailed(f"cannot start {spec.marker.key}: {error}") from None
         with self._lives.expecting(spec.marker):
-            report = await self._births.spawn(spec.marker, request, command, program)
+            report = await self._births.spawn(spec.marker, request, command)
             failpoint("process.spawn.after")
             self._former.add(spec.marker.key)
             return self._hold(spec.marker, report).handle.to_started()
@@ -135,15 +137,9 @@ class ProcessExecutor:
             life = self._lives.get(marker)
             if not isinstance(found, Running) or life is None:
                 raise Lost(found.reason if isinstance(found, Unknown) else f"nothing is known of {marker}")
-        broken = asyncio.ensure_future(self._link.broken.wait())
-        try:
-            waits: list[asyncio.Future[Any]] = [life.exit, broken]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            broken.cancel()
-        if not life.exit.done():
+        if self._link.broken and not life.exit.done():
             raise Lost(self._link.trouble)
-        return life.exit.result()
+        return await life.wait()
 
     async def stop(self, marker: Marker, handle: Handle, *, signal: int, grace: float) -> StopReport:
         if marker in self._stops:
@@ -210,6 +206,12 @@ class ProcessExecutor:
             raise Lost(f"cannot forget {marker.key} yet: {error}") from None
 
     # starting and finding
+
+    async def _program(self, spec: StartSpec, command: Command) -> str:
+        # limits are set by a shell, which would end as the service for want of the program; else the kernel finds it
+        # by itself, and to look for it in a thread costs more than the start
+        direct = None if spec.limits.model_fields_set else direct_program(command)
+        return direct or str(await asyncio.to_thread(find_program, command))
 
     async def _clear_former(self, marker: Marker) -> None:
         """End what an earlier life of the service left behind. A life that runs is not ours to end here."""
@@ -280,6 +282,10 @@ class ProcessExecutor:
         elif event["event"] == "exit":
             self._lives.ended(event["instance"])
             self._context.logs.grew(event["instance"]["key"])
+
+    def _broken(self, trouble: str) -> None:
+        for life in self._lives.all():
+            life.lose(trouble)
 
     async def _restored(self, client: KeeperClient) -> None:
         """A keeper is there, perhaps a new one: believe what it says of the lives that we know."""

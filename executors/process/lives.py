@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from executors.process.handle import ProcessHandle
-from harness_core.domain.executor import LogSink, Marker
+from harness_core.domain.executor import LogSink, Lost, Marker
 from harness_core.domain.states import Exit
 from harness_core.runtime.keeper.procfs import exit_status
 from harness_core.runtime.keeper.segments import STREAMS, fifo_name
@@ -50,6 +50,25 @@ class Life:
         self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         #: held so that the kernel's memory of its exit is ours to ask for
         self.pidfd = handle.identity.open()
+        self._waiters: set[asyncio.Future[Exit]] = set()
+
+    async def wait(self) -> Exit:
+        """Its exit. Raises ``Lost`` when nobody can tell of it any more."""
+        if self.exit.done():
+            return self.exit.result()
+        # a future for each who waits, and no task: thousands of lives are waited for at once
+        waiter: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def lose(self, why: str) -> None:
+        """Whoever waits is told that the end cannot be known; it may have come or not."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(Lost(why))
 
     def end(self, exit: Exit) -> None:
         """It has ended. What the keeper could not see may still be known through our pidfd."""
@@ -58,6 +77,9 @@ class Life:
             exit = Exit(code=seen.code, signal=seen.signal, oom=exit.oom, at=exit.at)
         if not self.exit.done():
             self.exit.set_result(exit)
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(exit)
         self.close()
 
     def close(self) -> None:

@@ -18,6 +18,8 @@ __all__ = ["follow_until", "result_of", "rows"]
 
 #: how many of a failed service's own lines are shown
 LAST_LINES = 10
+#: seconds between two items of progress; what happens meanwhile is told together, and nothing of it is left out
+_PACE = 0.03
 
 
 async def follow_until(
@@ -38,15 +40,8 @@ async def follow_until(
     feed, clock = manager.engine.feed, manager.clock
     deadline = None if timeout is None else clock.monotonic() + timeout
     await stream.send(_snapshot(manager, list(goals)))
-    seq, verdicts, ended_by = after, _Verdicts(goals), ""
+    seq, verdicts, ended_by, tell_at = after, _Verdicts(goals), "", clock.monotonic()
     while True:
-        events = await feed.after(seq)
-        if events:
-            seq = events[-1].seq
-            if mine := [event for event in events if event.service in goals]:
-                await stream.send(_item(manager, mine))
-        if feed.seq > seq:
-            continue
         now = clock.monotonic()
         wake = verdicts.pass_on(manager.world.units, now)
         if not verdicts.pending:
@@ -54,11 +49,26 @@ async def follow_until(
         if deadline is not None and now >= deadline:
             ended_by = "timeout"
             break
-        wakes = [moment for moment in (wake, deadline) if moment is not None and moment > now]
-        await feed.wait(min(wakes) - now + 0.001 if wakes else None)
+        if feed.seq > seq and now >= tell_at:
+            seq = await _tell(manager, goals, stream, seq)
+            tell_at = now + _PACE
+            continue
+        wakes = [wake, deadline, tell_at if feed.seq > seq else None]
+        later = [moment for moment in wakes if moment is not None and moment > now]
+        await feed.wait(min(later) - now + 0.001 if later else None)
+    while feed.seq > seq:
+        seq = await _tell(manager, goals, stream, seq)
     result = await result_of(manager, goals, began=began, ended_by=ended_by, output=output)
     result["order"] = [key.split("/", 1)[1] for key in verdicts.order]
     return result
+
+
+async def _tell(manager: Manager, goals: Mapping[str, Goal], stream: Stream, seq: int) -> int:
+    """Send the next of what happened after ``seq`` to these units; returns how far it reaches."""
+    events = await manager.engine.feed.after(seq)
+    if mine := [event for event in events if event.service in goals]:
+        await stream.send(_item(manager, mine))
+    return events[-1].seq if events else manager.engine.feed.seq
 
 
 class _Verdicts:

@@ -38,6 +38,7 @@ class KeeperLink:
 
     ``on_event`` gets the keeper's events. ``on_restored`` is awaited after each connection, the first one included,
     before requests pass: what the keeper then knows is the truth that the user of the link starts from.
+    ``on_broken`` is called with the reason when no keeper could be had for 10 s.
     """
 
     def __init__(
@@ -46,16 +47,18 @@ class KeeperLink:
         *,
         on_event: Callable[[dict[str, Any]], None],
         on_restored: Callable[[KeeperClient], Awaitable[None]],
+        on_broken: Callable[[str], None] = lambda _trouble: None,
     ) -> None:
         self._directory = directory
         self._on_event = on_event
         self._on_restored = on_restored
+        self._on_broken = on_broken
         self._client: KeeperClient | None = None
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reapers: set[asyncio.Task[None]] = set()
-        #: set while no keeper could be had for 10 s
-        self.broken = asyncio.Event()
+        #: whether no keeper could be had for 10 s
+        self.broken = False
         #: why there is no keeper at the moment
         self.trouble = "the keeper has not been started yet"
         self._closing = False
@@ -90,6 +93,8 @@ class KeeperLink:
         return await client.request(op, timeout=timeout, **arguments)
 
     async def _connected(self, timeout: float) -> KeeperClient:
+        if self._client is not None and not self._client.lost.done():
+            return self._client
         try:
             async with asyncio.timeout(timeout):
                 # the keeper may have died a moment ago, before this was noticed here
@@ -110,7 +115,8 @@ class KeeperLink:
             except (OSError, KeeperLost, KeeperRefused) as error:
                 self.trouble = f"no keeper: {error}"
                 if loop.time() - without_since > _START:
-                    self.broken.set()
+                    self.broken = True
+                    self._on_broken(self.trouble)
                 await asyncio.sleep(pause)
                 pause = min(longest, pause * 2)
                 continue
@@ -119,7 +125,7 @@ class KeeperLink:
                 await self._on_restored(client)
                 self._client = client
                 self._ready.set()
-                self.broken.clear()
+                self.broken = False
                 await self._watch(client)
             except (KeeperLost, KeeperRefused) as error:
                 self.trouble = str(error)
