@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from executors.process.handle import ProcessHandle
@@ -170,9 +169,9 @@ class Lives:
     def _hold_fifos(self, key: str) -> None:
         if key in self._fifos:
             return
-        folder = Path(self._logs.directory(key))
+        folder = self._logs.directory(key)
         fds = self._fifos[key] = []
         for stream in STREAMS:
             with contextlib.suppress(OSError):  # removed by somebody: there is nothing to hold
                 flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-                fds.append(os.open(folder / fifo_name(stream), flags))
+                fds.append(os.open(f"{folder}/{fifo_name(stream)}", flags))

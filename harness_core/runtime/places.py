@@ -10,7 +10,8 @@ __all__ = ["place_of", "with_home"]
 
 def place_of(base: Path, path: str, home: str = "") -> Path:
     """The path that is meant, made plain; a tilde means itself where ``home`` is empty."""
-    return Path(os.path.normpath(base / with_home(path, home)))
+    # as text, because every join of a Path takes it apart anew
+    return Path(os.path.normpath(os.path.join(base, with_home(path, home))))
 
 
 def with_home(path: str, home: str) -> str:

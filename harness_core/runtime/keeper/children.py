@@ -202,6 +202,8 @@ def _popen(
 
 
 def _open_stdin(path: str) -> int:
+    if path == os.devnull:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     # the keeper must not wait for whoever writes to a FIFO; the service does, for as long as it lives
     fifo = stat.S_ISFIFO(os.stat(path).st_mode)
     fd = os.open(path, (os.O_RDWR if fifo else os.O_RDONLY) | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)

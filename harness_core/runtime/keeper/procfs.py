@@ -54,11 +54,17 @@ def boot_id() -> str:
 
 def read_stat(pid: int) -> Stat | None:
     """The state of a process or zombie, or ``None`` when there is none."""
+    # os.open, because a file object asks the kernel five things more, and whole tables are read this way
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            data = file.read()
-    except (FileNotFoundError, ProcessLookupError):
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
+    try:
+        data = os.read(fd, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
     # the name is in parentheses and may itself hold parentheses and spaces
     head, _, tail = data.rpartition(b")")
     name = head.partition(b"(")[2].decode("utf-8", "replace")

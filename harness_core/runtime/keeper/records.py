@@ -15,23 +15,24 @@ from typing import Any
 
 from .failpoints import failpoint
 
-__all__ = ["KEY", "Record", "Records"]
+__all__ = ["KEPT", "KEY", "Record", "Records"]
 
 #: stack/name; plain names only, since they become folders
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/[a-z0-9][a-z0-9._-]{0,62}")
 _RESERVED = 4096
 #: past lives kept per service, for a daemon that was away
-_KEPT = 8
+KEPT = 8
 
 
 class Record:
-    """One instance's file, merged: ``facts`` holds the keys of all its lines."""
+    """One instance's file, merged: ``facts`` holds the keys of all its lines, which end at ``end``."""
 
-    __slots__ = ("facts", "path")
+    __slots__ = ("end", "facts", "path")
 
-    def __init__(self, path: str, facts: dict[str, Any]) -> None:
+    def __init__(self, path: str, facts: dict[str, Any], end: int) -> None:
         self.path = path
         self.facts = facts
+        self.end = end
 
     @classmethod
     def read(cls, path: str) -> Record | None:
@@ -49,13 +50,17 @@ class Record:
                 continue
             if isinstance(entry, dict):
                 facts.update(entry)
-        return cls(path, facts) if "key" in facts and "epoch" in facts else None
+        return cls(path, facts, len(data)) if "key" in facts and "epoch" in facts else None
 
     @classmethod
     def create(cls, path: str, facts: dict[str, Any]) -> Record:
         """Write the first line of a new file. Raises ``OSError`` when there is no room for a life's story."""
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            fd = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            fd = os.open(path, flags, 0o600)
         try:
             line = json.dumps(facts).encode() + b"\n"
             failpoint("keeper.record.created")
@@ -64,15 +69,16 @@ class Record:
             os.pwrite(fd, line, 0)
         finally:
             os.close(fd)
-        return cls(path, facts)
+        return cls(path, facts, len(line))
 
     def add(self, facts: dict[str, Any]) -> None:
         """Write one more line."""
         self.facts.update(facts)
-        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        line = json.dumps(facts).encode() + b"\n"
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            data = os.pread(fd, os.fstat(fd).st_size, 0)
-            os.pwrite(fd, json.dumps(facts).encode() + b"\n", len(data.rstrip(b"\0")))
+            os.pwrite(fd, line, self.end)
+            self.end += len(line)
         finally:
             os.close(fd)
 
@@ -105,7 +111,7 @@ class Records:
         """Drop a service's oldest lives beyond the last few."""
         folder = os.path.join(self._directory, key)
         epochs = sorted(int(name) for name in os.listdir(folder) if name.isdigit())
-        for epoch in epochs[:-_KEPT]:
+        for epoch in epochs[:-KEPT]:
             os.unlink(self.path(key, epoch))
 
     def forget(self, key: str) -> None:

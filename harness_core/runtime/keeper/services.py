@@ -13,7 +13,7 @@ from .adopt import adopt
 from .children import Instance, Refused, raise_fd_limit, spawn
 from .failpoints import failpoint
 from .procfs import boot_id
-from .records import KEY, Record, Records
+from .records import KEPT, KEY, Record, Records
 from .segments import STREAMS
 from .streams import Mover, Stream
 
@@ -243,8 +243,9 @@ class Services:
             self.forget(life.key)
 
     def _forget_old(self, key: str, service: Service) -> None:
-        self._records.prune(key)
-        for epoch in sorted(service.lives)[:-8]:
+        if len(service.lives) > KEPT:
+            self._records.prune(key)
+        for epoch in sorted(service.lives)[:-KEPT]:
             if service.lives[epoch].exit is not None:
                 del service.lives[epoch]
 

@@ -37,10 +37,12 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def open_fifo(directory: str, stream: str) -> int:
     """Open a stream's FIFO for reading and writing without blocking; folder and FIFO are made when missing."""
-    os.makedirs(directory, 0o700, exist_ok=True)
     path = os.path.join(directory, fifo_name(stream))
     try:
         os.mkfifo(path, 0o600)
+    except FileNotFoundError:
+        os.makedirs(directory, 0o700, exist_ok=True)
+        return open_fifo(directory, stream)
     except FileExistsError:
         if not stat.S_ISFIFO(os.lstat(path).st_mode):
             os.unlink(path)  # whatever stands there, in our private folder, is not the stream

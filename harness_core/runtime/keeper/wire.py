@@ -21,10 +21,12 @@ SOCKET = "keeper.sock"
 #: an environment and an argument vector fit; the kernel itself takes 2 MiB of them
 MAX_LINE = 8 << 20
 
+_encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
 
 def encode(message: dict[str, Any]) -> bytes:
     """One line."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    return _encoder.encode(message).encode("ascii") + b"\n"
 
 
 def decode(line: bytes | bytearray) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class LogStore:
         #: searches with users' regular expressions
         self.matcher = Matcher()
         self._pool = ThreadPoolExecutor(READERS, "harness-logs")
+        #: the folders that were asked for, by key; making a path is dearer than it looks
+        self._paths: dict[str, Path] = {}
         #: replaced whole at each change, so that ``grew`` may read it from any thread
         self._watchers: dict[str, tuple[Callable[[], None], ...]] = {}
         self._on_awaited: list[Callable[[str], None]] = []
@@ -59,10 +61,14 @@ class LogStore:
 
     def path(self, key: str) -> Path:
         """The same folder, which may not exist."""
+        known = self._paths.get(key)
+        if known is not None:
+            return known
         stack, slash, name = key.partition("/")
         if not slash or not _PART.fullmatch(stack) or not _PART.fullmatch(name):
             raise ValueError(f"{key!r} names no unit; a key is written stack/name")
-        return self.root / stack / name
+        path = self._paths[key] = Path(f"{self.root}/{key}")
+        return path
 
     def streams(self, key: str) -> list[str]:
         """The streams that have stored something."""
@@ -105,6 +111,7 @@ class LogStore:
     def forget(self, key: str) -> None:
         """Remove everything of a unit that is no more, its folder included. Nothing to remove is no error."""
         folder = self.path(key)
+        self._paths.pop(key, None)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
         with contextlib.suppress(OSError):  # others of the stack are still there, or it was never made
