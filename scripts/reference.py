@@ -67,8 +67,26 @@ def stack_keys() -> str:
     """Every model of a stack file as a table, those of the installed target types at the end."""
     tables = [_table(title, model) for model, title in TABLES.items()]
     plugins = load_plugins().executors
-    tables += [_table(f"target of type {kind}", plugins[kind].options) for kind in sorted(plugins)]
+    for kind in sorted(plugins):
+        parts = {model: f"{name} of {kind}" for model, name in _parts(plugins[kind].options).items()}
+        _PARTS.update(parts)
+        tables.append(_table(f"target of type {kind}", plugins[kind].options))
+        tables += [_table(title, model) for model, title in parts.items()]
     return "\n".join(tables)
+
+
+#: the models that a target's keys are made of, and their titles
+_PARTS: dict[Any, str] = {}
+
+
+def _parts(model: type[BaseModel]) -> dict[type[BaseModel], str]:
+    """The models within a target's model, each by the key under which it is written."""
+    found: dict[type[BaseModel], str] = {}
+    for name, field in model.model_fields.items():
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel) and part not in TABLES:
+                found[part] = name
+    return found
 
 
 def _table(title: str, model: type[BaseModel]) -> str:
@@ -124,7 +142,7 @@ def _word(annotation: Any) -> str:
         return ", ".join(f"`{member.value}`" for member in annotation)
     if annotation is probes.Probe:  # a check within a check
         annotation = probes.Check
-    title = TABLES[annotation]
+    title = TABLES.get(annotation) or _PARTS[annotation]
     return f"[{title.removeprefix('A ')}](#{title.lower().replace(' ', '-')})"
 
 

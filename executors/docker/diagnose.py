@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ async def doctor(env: Mapping[str, str] | None = None) -> list[Finding]:
     """Engine, context, interface, rights, and what having them means."""
     name = "docker engine"
     try:
-        address = find_address(os.environ if env is None else env)
+        address = await asyncio.to_thread(find_address, os.environ if env is None else env)
     except BadAddress as error:
         return [Finding(name, "warning", str(error), "only containers need it")]
     engine = Engine.of(address)
@@ -75,14 +76,17 @@ async def doctor(env: Mapping[str, str] | None = None) -> list[Finding]:
         where = f"{address.url} ({address.source})"
         version = await engine.call(lambda client: client.version(), deadline=5.0)
     except EngineLost as error:
-        hint = "only containers need it; install Docker and start it, or set DOCKER_HOST"
+        there = await asyncio.to_thread(os.path.exists, address.socket or "/")
+        if address.source == "default" and not there:
+            return [Finding(name, "ok", f"none at {address.url}; only containers need one")]
+        hint = "only containers need it; is Docker running, and does DOCKER_HOST or the context name it?"
         return [Finding(name, "warning", str(error), hint)]
     except EngineRefused as refused:
         return [Finding(name, "problem", f"{where}: {refused.message}")]
     finally:
         await engine.release()
     detail = f"{version.get('Version', 'unknown version')} at {where}, interface {engine.version}"
-    return [Finding(name, "ok", detail), _rights(address.socket)]
+    return [Finding(name, "ok", detail), await asyncio.to_thread(_rights, address.socket)]
 
 
 def _rights(socket: str | None) -> Finding:

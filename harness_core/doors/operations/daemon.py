@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from harness_core.domain.executor import Finding
 from harness_core.domain.protocol import (
     PROTOCOL_VERSION,
     CheckRow,
@@ -32,6 +33,8 @@ __all__ = ["About", "bind"]
 _LOG_BLOCK = 65_536
 _LOG_POLL = 0.5
 _LOW_DISK = 200 * 1024 * 1024
+#: how long an executor may look for what it needs
+_LOOK = 15.0
 STOP_SERVICES_DEADLINE = 120.0
 
 
@@ -158,11 +161,25 @@ class _Daemon:
             _check(f"plugin {row['name']}", row["status"] == "ok", row["problem"] or ", ".join(row["types"]), "")
             for row in manager.plugins.rows
         ]
+        for kind, plugin in manager.plugins.executors.items():
+            if plugin.doctor is not None:
+                checks += await _findings(kind, plugin.doctor)
         for unit in manager.world.units.values():
             if unit.phase in (Phase.FAILED, Phase.BLOCKED, Phase.UNKNOWN):
                 name = unit.spec.name
                 checks.append(_check(f"service {name}", False, unit.reason.sentence, f"harness explain {name}"))
         return {"checks": checks}
+
+
+async def _findings(kind: str, look: Callable[[], Awaitable[Sequence[Finding]]]) -> list[CheckRow]:
+    try:
+        async with asyncio.timeout(_LOOK):
+            found = await look()
+        return [{"name": f.name, "status": f.status, "detail": f.detail, "hint": f.hint} for f in found]
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and that is a finding too
+        return [_check(kind, False, f"looking at what it needs broke: {type(error).__name__}: {error}", "")]
 
 
 def _check(name: str, good: bool, detail: str, hint: str) -> CheckRow:
