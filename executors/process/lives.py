@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from executors.process.handle import ProcessHandle
@@ -74,6 +76,8 @@ class Life:
         if not exit.known and self.pidfd is not None:
             seen = exit_from_status(exit_status(self.pidfd, self.handle.identity.pid))
             exit = Exit(code=seen.code, signal=seen.signal, oom=exit.oom, at=exit.at)
+        if exit.oom and exit.signal != signal.SIGKILL:  # the kernel killed for want of memory, but was it this one?
+            exit = replace(exit, oom=False)
         if not self.exit.done():
             self.exit.set_result(exit)
             for waiter in self._waiters:

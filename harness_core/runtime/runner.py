@@ -109,13 +109,27 @@ class Runner:
     def _start(self, work: Coroutine[Any, Any, None], effect: Effect) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{type(effect).__name__} {getattr(effect, 'key', '')}")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda task: self._ended(task, effect))
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], effect: Effect) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a defect in carrying out %s", task.get_name(), exc_info=error)
+            log.error("carrying out %s broke", task.get_name(), exc_info=error)
+            self._confess(effect, words(error))
+
+    def _confess(self, effect: Effect, why: str) -> None:
+        """Nothing is known of how an effect went. The world waits for an answer, and can live with this one."""
+        match effect:
+            case Spawn(key, epoch) | Watch(key, epoch):
+                self._post(LostNews(key, epoch, f"what became of it was not heard: {why}"))
+            case Stop(key, epoch):
+                jitter = random.random()  # noqa: S311 - spreads restarts, protects nothing
+                self._post(StopEnded(key, epoch, StopReport(None, leftovers=(why,)), self._clock.wall(), {}, jitter))
+            case Recover(key, epoch):
+                self._post(Recovered(key, epoch, Unknown(f"looking for it broke: {why}")))
+            case _:
+                pass
 
     # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -59,10 +59,16 @@ class Lab:
         self.folder.mkdir()
         self.state = root / "state"
         self.env: dict[str, str] = {}
-        #: wrapped around the daemon's command line, such as a tracer
+        #: wrapped around the daemon's command line, as its parent
         self.wrapper: list[str] = []
+        #: put before the command line of the next daemon, which replaces it in its own process
+        self.tracer: list[str] = []
+        #: what the daemon takes for its Python, with which it starts its keeper
+        self.python = sys.executable
         self.process: subprocess.Popen[bytes] | None = None
         self.keepers: set[int] = set()
+        #: every daemon that there was
+        self.launched: list[subprocess.Popen[bytes]] = []
         self._text = ""
 
     # ── the daemon ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -73,14 +79,22 @@ class Lab:
 
     def launch(self, **more: Any) -> subprocess.Popen[bytes]:
         """Start a daemon and do not wait for it; what it says goes to ``daemon.out``."""
+        tracer, self.tracer = self.tracer, []
         with (self.root / "daemon.out").open("ab") as out:
             pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
             self.process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-m", "harness", "daemon", "run"],
+                [*self.wrapper, *tracer, sys.executable, *self._program(), "daemon", "run"],
                 env=self.environment(),
                 **(pipes | more),
             )
+        self.launched.append(self.process)
         return self.process
+
+    def _program(self) -> list[str]:
+        if self.python == sys.executable:
+            return ["-m", "harness"]
+        disguised = f"import runpy, sys; sys.executable = {self.python!r}; "
+        return ["-c", disguised + "runpy.run_module('harness', run_name='__main__', alter_sys=True)"]
 
     def boot(self, **more: Any) -> float:
         """Start a daemon; returns when it answers, with the seconds that took."""

@@ -1,45 +1,19 @@
-"""A whole life of a stack, with one process killed at one durable step of it: once for every step there is."""
+"""A whole life of a stack, with one process killed, failed or delayed at one step: once for every step there is."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from harness_core.client import fast, locate
-from harness_core.domain.errors import DaemonUnreachable, HarnessError
-from tests.faults.actor import line
-from tests.faults.lab import LONG, ROOT, Lab, alive, until
+from tests.faults.lab import LONG, ROOT, Lab, until
+from tests.faults.life import Life
 from tests.faults.points import DISK, FILLED, POINTS, in_source
 
 pytestmark = pytest.mark.e2e
-T = TypeVar("T")
-
-STACK = """
-services:
-  a:
-    target: {type: process, shell: "{actor} a --every 0.005 --burst 10"}
-    logs: {max_size: 16k, max_files: 4}
-    restart: {delay: 10ms, burst: 0}
-  b:
-    target: {type: process, shell: "{actor} b"}
-    dependencies: [{task: t}]
-    health_check: {file: b.births, interval: 200ms}
-    restart: {delay: 10ms, burst: 0}
-  stubborn: {target: {type: process, shell: "{actor} stubborn --stubborn"}, stop: {timeout: 200ms}}
-tasks:
-  t: {target: {type: process, shell: "{actor} t --for 0.1"}, retries: 3, retry_delay: 50ms}
-"""
-SERVICES = ("a", "b", "stubborn")
 
 #: those whose loss would cost most, tried in every run
 QUICK = [
@@ -57,130 +31,41 @@ QUICK = [
     "private.tokens.json.before",
 ]
 
+#: those where an error that is not met leaves most behind
+FAILING = [
+    "process.spawn.after",
+    "keeper.spawn.after-exec",
+    "keeper.exit.drained",
+    "runner.spawned",
+    "runner.stopped",
+    "engine.publish",
+]
 
-class Life:
-    """The story that is told once for each point; whoever dies in it is raised again and the step repeated."""
+
+class Armed(Life):
+    """A life in which one point acts, once for all who pass it."""
 
     def __init__(self, lab: Lab, point: str, term: str) -> None:
-        self.lab = lab
-        self.fired = lab.root / "fired"
-        self.fired.mkdir()
+        super().__init__(lab)
+        self.proof = lab.root / "fired"
+        self.proof.mkdir()
         self.point = point
-        lab.env |= {"HARNESS_FAILPOINTS": f"{point}={term}", "HARNESS_FAILPOINTS_FIRED": str(self.fired)}
-        lab.stack(STACK)
+        lab.env |= {"HARNESS_FAILPOINTS": f"{point}={term}", "HARNESS_FAILPOINTS_FIRED": str(self.proof)}
 
     @property
     def reached(self) -> bool:
-        return (self.fired / self.point).exists()
-
-    def insist(self, act: Callable[[], T], what: str) -> T:
-        """Do it until it succeeds, with a daemon that is started again when it is gone."""
-        deadline = time.monotonic() + 40
-        while True:
-            if not self.lab.running:
-                self.lab.launch()
-            try:
-                return act()
-            except (HarnessError, OSError) as error:
-                trouble = f"{error!r}\n{self.lab.daemon_log()[-2000:]}"
-            assert time.monotonic() < deadline, f"waited for {what}: {trouble}"
-            time.sleep(0.02)
-
-    def wait(self, condition: Callable[[], T], what: str) -> T:
-        """Until it is so, and at no moment two copies of anything."""
-
-        def look() -> T:
-            for name in SERVICES:
-                assert len(self.lab.copies(name)) <= 1, f"{name} runs twice"
-            if not (value := condition()):
-                raise DaemonUnreachable(what)
-            return value
-
-        return self.insist(look, what)
-
-    def phase(self, name: str) -> str:
-        return str(self.lab.row(name)["phase"])
-
-    def up(self) -> bool:
-        rows = self.lab.rows()
-        return rows["t"]["phase"] == "completed" and all(rows[name]["state"] == "ready" for name in SERVICES)
-
-    def tell(self) -> None:
-        lab = self.lab
-        self.insist(lambda: lab.start(wait=False), "the start to be acknowledged")
-        self.wait(lambda: all(row["wanted"] == "up" for row in lab.rows().values()), "what was acknowledged")
-        self.wait(self.up, "all to be up")
-        assert lab.births("t") == lab.births("t")[:1], "the task is done once"
-        self.crash()
-        secret = self.insist(self.token, "a token")
-        self.insist(lambda: lab.client.cert_rotate(), "a certificate")
-        self.daemon_and_keeper_die()
-        endpoint = self.insist(lambda: locate.local_endpoint(str(lab.state)), "the endpoint")
-        self.insist(lambda: fast.call(endpoint._replace(token=secret), "hello"), "the token to be good")
-        before = lab.births("b")
-        self.insist(lambda: lab.restart("b", wait=False), "the restart to be acknowledged")
-        self.wait(lambda: len(lab.births("b")) > len(before) and self.up(), "the restart")
-        self.insist(lambda: lab.stop("stubborn", wait=False), "the stop to be acknowledged")
-        self.wait(lambda: self.phase("stubborn") == "stopped", "the stop")
-        assert lab.carriers("stubborn") == []
-        self.insist(lambda: lab.stop(wait=False), "the last stop to be acknowledged")
-        self.wait(lambda: all(self.phase(name) == "stopped" for name in SERVICES), "all to be stopped")
-        assert [lab.carriers(name) for name in SERVICES] == [[], [], []]
-        self.check_output()
-        self.insist(self.forget, "the stack to be forgotten")
-
-    def crash(self) -> None:
-        """A death of its own: the end is told truly, and a new life follows."""
-        lab = self.lab
-        pid = self.wait(lambda: self.up() and lab.row("a")["pid"], "a to run")
-        os.kill(pid, signal.SIGUSR1)
-        self.wait(lambda: not alive(pid) and self.up() and lab.row("a")["pid"] != pid, "another life of a")
-        ends = [event for event in lab.told("exited") if event["service"] == "s/a"]
-        assert [event["data"]["code"] for event in ends] in ([37], [None]), "true, or told as unknown"
-
-    def token(self) -> str:
-        for row in self.lab.client.token_list()["tokens"]:
-            if row["name"] == "other" and not row["revoked"]:
-                self.lab.client.token_revoke(id=row["id"])
-        return str(self.lab.client.token_create(name="other", role="viewer")["token"])
-
-    def daemon_and_keeper_die(self) -> None:
-        pids = {name: self.wait(lambda name=name: self.lab.row(name)["pid"], name) for name in SERVICES}  # type: ignore[misc]
-        if self.lab.running:
-            self.lab.kill()
-        with contextlib.suppress(AssertionError):
-            self.lab.kill_keeper()
-        self.wait(lambda: self.up(), "all to be taken back")
-        assert {name: self.lab.row(name)["pid"] for name in SERVICES} == pids
-
-    def check_output(self) -> None:
-        """What retention left of a's output is what it wrote, without a byte missing, doubled or changed."""
-        whole = b""
-        for birth in range(1, len(self.lab.births("a")) + 1):
-            count = int((self.lab.folder / f"a.{birth}.count").read_text())
-            whole += b"".join(line("a", birth, number) for number in range(count))
-        stored = self.lab.output("a")
-        assert stored
-        assert whole.endswith(stored)
-
-    def forget(self) -> bool:
-        with contextlib.suppress(HarnessError):
-            self.lab.client.stack_forget(stack="s")
-        return bool(not self.lab.rows() or self._not_yet())
-
-    def _not_yet(self) -> bool:
-        raise DaemonUnreachable("the stack is still there")
+        return (self.proof / self.point).exists()
 
 
 @pytest.mark.parametrize("point", POINTS if LONG else QUICK)
 def test_killed_at_this_step(lab: Lab, point: str) -> None:
-    life = Life(lab, point, "kill")
+    life = Armed(lab, point, "kill")
     life.tell()
     assert life.reached, "the life did not pass this point"
 
 
 def test_killed_while_it_takes_back_a_start_that_could_not_be(lab: Lab) -> None:
-    life = Life(lab, "keeper.record.delete", "kill")
+    life = Armed(lab, "keeper.record.delete", "kill")
     broken = lab.folder / "broken"
     broken.write_text("#!/nowhere/interpreter\n")
     broken.chmod(0o755)
@@ -197,7 +82,7 @@ def test_killed_while_it_takes_back_a_start_that_could_not_be(lab: Lab) -> None:
 
 
 def test_killed_while_it_hands_back_what_the_keeper_has_no_record_of(lab: Lab) -> None:
-    life = Life(lab, "process.adopt.before", "kill")
+    life = Armed(lab, "process.adopt.before", "kill")
     lab.boot()
     lab.start("stubborn")
     pid = lab.row("stubborn")["pid"]
@@ -213,15 +98,22 @@ def test_killed_while_it_hands_back_what_the_keeper_has_no_record_of(lab: Lab) -
 
 
 @pytest.mark.parametrize("point", DISK if LONG else ["keeper.record.reserved", "private.leaf.pem.before"])
-def test_refused_by_the_disk_at_this_step(lab: Lab, point: str) -> None:
-    life = Life(lab, point, "error:ENOSPC")
+def test_refused_by_a_full_disk_at_this_step(lab: Lab, point: str) -> None:
+    life = Armed(lab, point, "error:ENOSPC")
+    life.tell()
+    assert life.reached, "the life did not pass this point"
+
+
+@pytest.mark.parametrize("point", POINTS if LONG else FAILING)
+def test_failed_at_this_step(lab: Lab, point: str) -> None:
+    life = Armed(lab, point, "error:EIO")
     life.tell()
     assert life.reached, "the life did not pass this point"
 
 
 @pytest.mark.parametrize("point", POINTS if LONG else ["commit.before"])
 def test_slow_at_this_step(lab: Lab, point: str) -> None:
-    life = Life(lab, point, "delay:0.7")
+    life = Armed(lab, point, "delay:0.7")
     life.tell()
     assert life.reached, "the life did not pass this point"
 

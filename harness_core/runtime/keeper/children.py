@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import stat
 import subprocess
 import time
@@ -67,7 +68,8 @@ class Instance:
         """Record the end; ``status`` is a wait status, or ``None`` when nobody can tell it."""
         self.exit = exit_facts(status)
         cgroups = self.record.facts.get("cgroups", [])
-        self.exit["oom"] = self.exit["signal"] == 9 and limits.oom_killed(cgroups)
+        # where nobody saw how it ended, whoever does (the daemon may) has to know this beside it
+        self.exit["oom"] = self.exit["code"] is None and self.exit["signal"] in (None, 9) and limits.oom_killed(cgroups)
         limits.remove(cgroups)
         # the folder may have been removed by somebody; what is known in memory is still told
         failpoint("keeper.exit.before-record")
@@ -132,25 +134,36 @@ def spawn(
         popen = _popen(request, launch, outputs, nofile)
     except OSError as error:
         limits.remove(launch.cgroups)
-        stage = {request["cwd"]: "cwd", request.get("stdin"): "stdin"}.get(error.filename, "exec")
+        # an error that is about no file, such as of a fork, is not about a standard input that was not given either
+        stages = {request["cwd"]: "cwd", request.get("stdin") or os.devnull: "stdin"}
+        stage = stages.get(error.filename, "exec")
         raise Refused(
             f"cannot start {request['executable']}: {error.strerror}", code="spawn", errno=error.errno, stage=stage
         ) from None
     finally:
         _take_back(launch.entries)
-    failpoint("keeper.spawn.after-exec")
-    born = read_stat(popen.pid)
+    try:
+        failpoint("keeper.spawn.after-exec")
+        born = read_stat(popen.pid)
+    except OSError as error:
+        _take_back_birth(popen)
+        limits.remove(launch.cgroups)
+        raise Refused(
+            f"cannot start {request['executable']}: cannot see it: {error.strerror}", code="state", errno=error.errno
+        ) from None
     assert born is not None, "an unreaped child has a stat"
-    record.add(
-        {
-            "pid": popen.pid,
-            "start": born.start,
-            "spawned_at": time.time(),
-            "cgroups": launch.cgroups,
-            "notes": launch.notes,
-        }
-    )
-    failpoint("keeper.spawn.after-record")
+    # it lives now, whatever the disk says: the line is written with the next one, and until then its marker tells
+    with contextlib.suppress(OSError):
+        record.add(
+            {
+                "pid": popen.pid,
+                "start": born.start,
+                "spawned_at": time.time(),
+                "cgroups": launch.cgroups,
+                "notes": launch.notes,
+            }
+        )
+        failpoint("keeper.spawn.after-record")
     return Instance(record, popen=popen)
 
 
@@ -199,6 +212,13 @@ def _popen(
             )
     finally:
         os.close(stdin)
+
+
+def _take_back_birth(popen: subprocess.Popen[bytes]) -> None:
+    """End what was born a moment ago, with all of its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(popen.pid, signal.SIGKILL)
+    popen.wait()
 
 
 def _open_stdin(path: str) -> int:

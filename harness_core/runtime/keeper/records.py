@@ -27,12 +27,14 @@ KEPT = 8
 class Record:
     """One instance's file, merged: ``facts`` holds the keys of all its lines, which end at ``end``."""
 
-    __slots__ = ("end", "facts", "path")
+    __slots__ = ("_owed", "end", "facts", "path")
 
     def __init__(self, path: str, facts: dict[str, Any], end: int) -> None:
         self.path = path
         self.facts = facts
         self.end = end
+        #: what could not be written, and is written with the next line
+        self._owed: dict[str, Any] = {}
 
     @classmethod
     def read(cls, path: str) -> Record | None:
@@ -72,15 +74,17 @@ class Record:
         return cls(path, facts, len(line))
 
     def add(self, facts: dict[str, Any]) -> None:
-        """Write one more line."""
+        """Write one more line. After an ``OSError`` it is remembered, and goes to the disk with the next one."""
         self.facts.update(facts)
-        line = json.dumps(facts).encode() + b"\n"
+        self._owed.update(facts)
+        line = json.dumps(self._owed).encode() + b"\n"
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             os.pwrite(fd, line, self.end)
             self.end += len(line)
         finally:
             os.close(fd)
+        self._owed = {}
 
     def delete(self) -> None:
         failpoint("keeper.record.delete")
