@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from harness_core.runtime.keeper.segments import GAP, IndexRecord, Segment, list_segments
+from harness_core.runtime.keeper.segments import GAP, MAX_BASE, IndexRecord, Segment, list_segments
 from harness_core.runtime.logs.index import Index, Mark, mark_at
 from harness_core.runtime.logs.store import start_of
 
@@ -150,6 +150,8 @@ class Cursor:
             known = index[len(index) - 1].offset if len(index) else 0
         if known > segments[-1].base + size:
             return None  # truncated: its writer will go on in a new segment, beyond this place
+        if mark_at(segments[-1:], MAX_BASE).at <= self._mark.at:
+            return None  # all of it is older than what was read here: the newest is gone, and its writer will go on
         start = segments[0].base
         return Gap(self.offset, start, 0, "the log was removed and begun anew", *mark_at(segments, start))
 

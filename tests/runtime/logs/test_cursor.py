@@ -208,3 +208,31 @@ def test_fuzz_damaged_files_never_break_or_stall_the_reader(tmp_path: Path, seed
         if segments and taken < 20_000:
             assert cursor.peek() is None
     assert time.monotonic() - began < 5.0
+
+
+def test_while_the_newest_segment_is_gone_its_reader_waits_for_what_comes_after_it(tmp_path: Path) -> None:
+    segment(tmp_path, 0, b"older", (1.0, 0, 1, TIME, 0))
+    segment(tmp_path, 5, b"newest", (2.0, 5, 1, TIME, 0))
+    cursor = Cursor(str(tmp_path), "stdout")
+    while part := cursor.peek():
+        cursor.advance(part)
+    for path in tmp_path.glob(f"*{5:020d}*"):
+        path.unlink()
+    assert cursor.peek() is None, "what is there was read already"
+    segment(tmp_path, 11, b"later", (3.0, 11, 1, TIME, 0))
+    found = cursor.peek()
+    assert isinstance(found, Chunk)
+    assert (found.offset, found.data) == (11, b"later")
+
+
+def test_what_is_newer_than_all_that_was_read_is_a_log_begun_anew(tmp_path: Path) -> None:
+    segment(tmp_path, 0, b"of old", (1.0, 0, 1, TIME, 0))
+    cursor = Cursor(str(tmp_path), "stdout")
+    while part := cursor.peek():
+        cursor.advance(part)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    segment(tmp_path, 0, b"new", (2.0, 0, 2, TIME, 0))
+    found = cursor.peek()
+    assert isinstance(found, Gap)
+    assert (found.offset, found.next) == (6, 0)
