@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
@@ -21,6 +22,7 @@ from harness_core.domain.store import StoreError
 from harness_core.doors.doors import Doors
 from harness_core.doors.operations import acting, daemon, logs, reading, resources, stacks, taking
 from harness_core.doors.table import Table
+from harness_core.runtime.crew import Crew
 from harness_core.runtime.daemonlog import configure
 from harness_core.runtime.manager import Manager
 from harness_core.runtime.plugins import load_plugins
@@ -33,6 +35,8 @@ log = logging.getLogger("harness.daemon")
 
 #: after the second signal, or when closing takes longer than this, the process ends without more ado
 CLOSE_DEADLINE = 20.0
+#: for what would hold up the event loop
+THREADS = 8
 #: how often to look whether the registry's file still has its name
 REGISTRY_LOOK = 4.0
 
@@ -62,6 +66,7 @@ def run(
     with StateDir(state_dir or default_path()) as state:
         os.chdir(state.path)
         configure(state.path / "daemon.log", style=log_format, level=log_level, foreground=foreground)
+        _watch_children_without_threads()
         asyncio.run(_Daemon(state, host, port, names).serve())
 
 
@@ -76,6 +81,12 @@ def _collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+def _watch_children_without_threads() -> None:
+    """As newer Pythons do by themselves: a thread for each command that runs may be one more than there may be."""
+    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+
+
 class _Daemon:
     def __init__(self, state: StateDir, host: str, port: int | None, names: Sequence[str]) -> None:
         self._state = state
@@ -88,6 +99,9 @@ class _Daemon:
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
+        crew = Crew(THREADS, "harness")
+        crew.muster()
+        loop.set_default_executor(crew)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_leave)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from executors.process.command import Command, candidates, command_of
 from executors.process.options import ProcessOptions
 from harness_core.domain.executor import StartFailed
+from harness_core.runtime.processes import refusal
 
 __all__ = ["check", "explain", "find_program"]
 
@@ -89,7 +90,7 @@ def explain(command: Command, number: int, stage: str) -> StartFailed:
         return StartFailed(f"cannot start {program}: its arguments and environment are too long", permanent=True)
     if number == errno.EPERM:
         return StartFailed(f"cannot start {program}: not permitted to run as the user asked for", permanent=True)
-    return StartFailed(f"cannot start {program}: {os.strerror(number)}")
+    return StartFailed(f"cannot start {program}: {refusal(number)}")
 
 
 def _cwd_missing(command: Command) -> StartFailed:

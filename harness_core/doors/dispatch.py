@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from harness_core.domain.errors import HarnessError, InternalError, UsageError
 from harness_core.doors.audit import Audit, digest_of, target_of
 from harness_core.doors.sessions import Session
 from harness_core.doors.table import Caller, Prepared, Stream, Table
+from harness_core.runtime.crew import Crew
 
 __all__ = ["Dispatch"]
 
@@ -31,7 +32,11 @@ class Dispatch:
         self._table = table
         self._audit = audit
         # one thread: the records form a chain, and a slow disk must not take the loop or others' threads
-        self._scribe = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
+        self._scribe = Crew(1, "audit")
+
+    def open(self) -> None:
+        """Have what the audit trail is written with; without it, it is there with the first record."""
+        self._scribe.muster()
 
     def close(self) -> None:
         self._scribe.shutdown(wait=True)

@@ -96,6 +96,11 @@ class Doors:
         )
         listener = Listener(self.access, self.certificates.context, bind(self._host, self._port), self._limits)
         await listener.open()
+        try:
+            self._dispatch.open()
+        except OSError:
+            await listener.close()
+            raise
         self._listener = listener
         self._housekeeping = asyncio.create_task(self._keep_house())
 

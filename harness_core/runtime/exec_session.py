@@ -18,7 +18,7 @@ from typing import Any
 from harness_core.domain.errors import ExecNotStarted
 from harness_core.domain.states import Exit
 from harness_core.runtime.keeper.procfs import MARKER, boot_id
-from harness_core.runtime.processes import ProcessIdentity, Scanner
+from harness_core.runtime.processes import ProcessIdentity, Scanner, refusal
 from harness_core.runtime.stopping import Grace, Tree, stop_tree
 
 __all__ = ["LocalExec"]
@@ -110,7 +110,7 @@ class LocalExec:
                 return await cls._start_piped(argv, program, cwd, whole, own, scanner)
             return await cls._start_terminal(argv, program, cwd, whole, own, scanner, tty)
         except OSError as error:
-            raise ExecNotStarted(f"cannot run {argv[0]}: {error.strerror}") from None
+            raise ExecNotStarted(f"cannot run {argv[0]}: {refusal(error.errno or 0)}") from None
 
     @classmethod
     async def _start_piped(

@@ -58,6 +58,7 @@ class Manager:
         self._hidden: dict[str, tuple[StackDefinition, dict[str, Mapping[str, str]], list[str]]] = {}
 
     async def open(self) -> None:
+        self.logs.open()
         for kind, plugin in self.plugins.executors.items():
             directory = self.state_dir / "executors" / kind
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -7,6 +7,7 @@ kernel has it); what is signalled is signalled through a pidfd proven to be that
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from harness_core.runtime.keeper.procfs import (
     read_stat,
 )
 
-__all__ = ["ProcessIdentity", "ProcessTable", "Scanner", "exit_from_status", "wait_pidfd"]
+__all__ = ["ProcessIdentity", "ProcessTable", "Scanner", "exit_from_status", "refusal", "wait_pidfd"]
 
 #: pidfd_send_signal: to the whole process group that this process leads (Linux 6.9)
 _GROUP = 1 << 2
@@ -226,6 +227,13 @@ def exit_from_status(status: int | None) -> Exit:
     if os.WIFSIGNALED(status):
         return Exit(signal=os.WTERMSIG(status))
     return Exit(code=os.WEXITSTATUS(status))
+
+
+def refusal(number: int) -> str:
+    """The errno with which the kernel refused to begin a program, in words."""
+    if number == errno.EAGAIN:
+        return "the system gives no more processes: see the limits of its cgroup (pids.max) and of its user (ulimit -u)"
+    return os.strerror(number)
 
 
 async def wait_pidfd(fd: int) -> None:

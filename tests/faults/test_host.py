@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -225,6 +226,68 @@ def test_a_daemon_that_was_stopped_for_a_while_sees_no_ghosts(lab: Lab) -> None:
     time.sleep(0.7)  # several checks
     now = lab.row("s")
     assert (now["pid"], now["state"], now["restarts"]) == (row["pid"], "ready", 0)
+
+
+SLEEPER = """
+import http.server, pathlib, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("first", ["services first", "services last"])
+def test_a_machine_that_sleeps_for_a_while_wakes_up_as_it_was(lab: Lab, first: str) -> None:
+    """All that is ours is stopped and goes on, in the kinder and in the unkinder order; monotonic time goes on."""
+    (lab.folder / "sleeper.py").write_text(SLEEPER)
+    https = "".join(
+        f"  h{n}:\n    target: {{type: process, shell: 'exec python3 sleeper.py ${{self.port}}'}}\n"
+        "    ports: {http: auto}\n    restart: {on_unhealthy: true}\n"
+        "    health_check: {http: /, interval: 100ms, timeout: 500ms, retries: 1, start_period: 20s}\n"
+        for n in range(4)
+    )
+    lab.stack(
+        f"services:\n{https}"
+        "  command:\n    target: {type: process, shell: '{actor} command'}\n    restart: {on_unhealthy: true}\n"
+        "    health_check: {command: 'sleep 0.05', interval: 100ms, timeout: 500ms, retries: 1, start_period: 20s}\n"
+        "  chatty: {target: {type: process, shell: '{actor} chatty --every 0.01'}}\n"
+        "  stopping: {target: {type: process, shell: '{actor} stopping --stubborn'}, stop: {timeout: 60s}}\n"
+        "  waits: {target: {type: process, shell: 'echo $$ >> waits.births; exit 1'},"
+        " restart: {delay: 60s, max_delay: 60s, burst: 0}}\n"
+    )
+    lab.boot()
+    lab.start(wait=False)
+    steady = [*(f"h{n}" for n in range(4)), "command", "chatty"]
+    until(lambda: all(lab.row(name)["state"] == "ready" for name in steady), "all to be there")
+    until(lambda: lab.births("stopping") and lab.row("waits")["phase"] == "backoff", "the others")
+    lab.stop("stopping", wait=False)
+    before = lab.rows()
+    ours = [int(lab.card()["pid"]), lab.keeper]
+    theirs = [pid for name in before for pid in lab.carriers(name)]
+    for pid in [*ours, *theirs]:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(6)  # the machine sleeps
+    waking = [*theirs, *ours] if first == "services first" else [*ours, *theirs]
+    for pid in waking:
+        with contextlib.suppress(ProcessLookupError):  # a check that has ended meanwhile
+            os.kill(pid, signal.SIGCONT)
+    until(lambda: answers(lab), "it to answer")
+    checked = {name: lab.row(name)["health"] for name in steady}
+    began = len(lab.births("waits"))
+    size = len(lab.output("chatty"))
+    until(lambda: len(lab.output("chatty")) > size + 10_000, "time to pass, and checks with it")
+    now = lab.rows()
+    for name in steady:
+        assert (now[name]["pid"], now[name]["state"], now[name]["restarts"]) == (before[name]["pid"], "ready", 0), name
+    assert set(checked.values()) == {"healthy", "none"}
+    assert {event["service"] for event in lab.told("health") if event["data"]["to"] == "unhealthy"} == set()
+    assert (now["stopping"]["phase"], now["stopping"]["pid"]) == ("stopping", before["stopping"]["pid"])
+    assert (now["waits"]["phase"], began) == ("backoff", 1)
+    lab.stop(force=True)
 
 
 def test_told_to_leave_by_a_signal_or_a_terminal_that_goes_away(lab: Lab) -> None:

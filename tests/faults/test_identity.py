@@ -5,70 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness_core.domain.errors import DaemonUnreachable
-from tests.faults.lab import Lab, alive, until
+from tests.faults.lab import ROOT, Lab, alive, until
 
 pytestmark = pytest.mark.e2e
 
-LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 ONE = "services: {s: {target: {type: process, shell: '{actor} s'}, restart: no}}"
 
 
-@pytest.fixture
-def bystanders() -> Iterator[list[subprocess.Popen[bytes]]]:
-    found: list[subprocess.Popen[bytes]] = []
-    yield found
-    for one in found:
-        one.kill()
-        one.wait()
-
-
-def reuse(pid: int, bystanders: list[subprocess.Popen[bytes]]) -> None:
-    """Give the number of a process that is gone to another one, which leads a session as services do."""
-    for _ in range(2000):
-        LAST_PID.write_text(str(pid - 1))
-        one = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        if one.pid == pid:
-            bystanders.append(one)
-            return
-        one.kill()
-        one.wait()
-    pytest.skip(f"the number {pid} could not be had again")
-
-
-@pytest.mark.skipif(not os.access(LAST_PID, os.W_OK), reason=f"{LAST_PID} cannot be written: needs root")
-@pytest.mark.parametrize("who_dies", ["daemon", "daemon and keeper"])
-def test_a_number_that_was_given_to_another_process(
-    lab: Lab, bystanders: list[subprocess.Popen[bytes]], who_dies: str
-) -> None:
-    lab.stack(ONE)
-    lab.boot()
-    lab.start()
-    pid = lab.row("s")["pid"]
-    lab.kill()
-    if who_dies != "daemon":
-        lab.kill_keeper()
-    os.kill(pid, 9)
-    if who_dies != "daemon":
-        os.waitpid(pid, 0)  # orphans come to us
-    until(lambda: not Path(f"/proc/{pid}").exists(), "it to be gone")
-    reuse(pid, bystanders)
-    lab.boot()
-    row = lab.settled()["s"]
-    assert row["phase"] == "failed"
-    assert row["pid"] is None
-    lab.stop(force=True)
-    lab.start("s")
-    assert lab.row("s")["pid"] != pid
-    lab.stop(force=True)
-    assert bystanders[0].poll() is None, "a stranger was ended"
+@pytest.mark.skipif(os.geteuid() != 0, reason="a namespace of process numbers of its own needs root")
+@pytest.mark.parametrize("who_dies", ["daemon", "both"])
+def test_a_number_that_was_given_to_another_process(tmp_path: Path, who_dies: str) -> None:
+    told = subprocess.run(
+        [*NAMESPACE, sys.executable, "-m", "tests.faults.reuse", str(tmp_path), who_dies],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root")

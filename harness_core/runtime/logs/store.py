@@ -9,10 +9,10 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from harness_core.runtime.crew import Crew
 from harness_core.runtime.keeper.segments import STREAMS, Segment, end_of, index_path, list_segments
 from harness_core.runtime.logs.matcher import Matcher
 
@@ -38,12 +38,16 @@ class LogStore:
         self.root = root
         #: searches with users' regular expressions
         self.matcher = Matcher()
-        self._pool = ThreadPoolExecutor(READERS, "harness-logs")
+        self._pool = Crew(READERS, "harness-logs")
         #: the folders that were asked for, by key; making a path is dearer than it looks
         self._paths: dict[str, Path] = {}
         #: replaced whole at each change, so that ``grew`` may read it from any thread
         self._watchers: dict[str, tuple[Callable[[], None], ...]] = {}
         self._on_awaited: list[Callable[[str], None]] = []
+
+    def open(self) -> None:
+        """Have the threads that read. Not needed before reading, but then they are sure to be there."""
+        self._pool.muster()
 
     # ── folders and files ────────────────────────────────────────────────────────────────────────────────────────────
 

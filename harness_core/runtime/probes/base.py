@@ -17,6 +17,8 @@ from harness_core.domain.states import Endpoint
 __all__ = ["Bounded", "CannotCheck", "Outcome", "ProbeContext", "Probing", "clip", "why"]
 
 MAX_DETAIL = 300
+#: a deadline that comes so many seconds too late says more about this process than about the service
+LATE = 0.1
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 #: C0 and C1 control characters, DEL, and the marks that turn the direction of text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -83,7 +85,11 @@ class Probing(Protocol):
 
 
 class Bounded:
-    """A probe with a deadline for the whole of a look; running into it is a failure that says so."""
+    """A probe with a deadline for the whole of a look; running into it is a failure that says so.
+
+    Unless the deadline itself came late: then it was this process that was away (the machine slept, or somebody
+    stopped it), nobody was there to hear the answer, and it is looked once more.
+    """
 
     def __init__(self, probe: Probing, timeout: float) -> None:
         self._probe = probe
@@ -95,11 +101,28 @@ class Bounded:
         return self._probe.reads_output
 
     async def look(self) -> Outcome:
+        outcome, late = await self._look()
+        if late > LATE:
+            outcome, _ = await self._look()
+        return outcome
+
+    async def _look(self) -> tuple[Outcome, float]:
+        """The outcome, and by how many seconds its deadline came too late."""
+        loop = asyncio.get_running_loop()
+        due, late = loop.time() + self._timeout, 0.0
+
+        def ring() -> None:
+            nonlocal late
+            late = loop.time() - due
+
+        alarm = loop.call_at(due, ring)
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._probe.look()
+            async with asyncio.timeout_at(due):
+                return await self._probe.look(), 0.0
         except TimeoutError:
-            return Outcome(False, f"{self.subject} gave no answer within {self._timeout:g} s")
+            return Outcome(False, f"{self.subject} gave no answer within {self._timeout:g} s"), late
+        finally:
+            alarm.cancel()
 
 
 def why(error: OSError) -> str:
