@@ -20,6 +20,7 @@ _PORT = re.compile(
 )
 _PROGRAM = re.compile(r'exec: \\?"([^"\\]+)\\?"')
 _NETWORK = re.compile(r"network (\S+) (?:not found|is not)")
+_USER = re.compile(r"unable to find (?:user|group) ([^:\s]+)")
 _MOUNT = re.compile(r"bind source path does not exist: (\S+)")
 
 
@@ -60,6 +61,8 @@ def explain(refused: EngineRefused, marker: Marker, options: DockerOptions) -> S
                 hint="command and entrypoint are what is run; does the image have it?",
                 permanent=True,
             )
+    if match := _USER.search(said):
+        return StartFailed(f"{begin}: there is no user {match[1]} in the image", permanent=True)
     permanent = refused.status < 500 or "OCI runtime" in said
     return StartFailed(f"{begin}: the engine says: {said.strip()}", permanent=permanent)
 

@@ -18,6 +18,8 @@ __all__ = ["Piece", "Resume", "cut", "since_of"]
 
 _HEAD = 8
 _STREAMS = {1: "stdout", 2: "stderr"}
+#: no record is longer
+_MOST = 16 << 20
 #: a piece that is not the last one of its line
 _WHOLE_PIECE = 16 * 1024
 #: ``2026-11-21T12:03:28.209585858Z`` and a blank
@@ -37,13 +39,13 @@ def cut(buffer: bytes) -> tuple[list[Piece], bytes]:
     pieces: list[Piece] = []
     at, size = 0, len(buffer)
     while at + _HEAD <= size:
-        end = at + _HEAD + int.from_bytes(buffer[at + 4 : at + _HEAD], "big")
+        length = int.from_bytes(buffer[at + 4 : at + _HEAD], "big")
+        stream = _STREAMS.get(buffer[at])
+        if stream is None or not _STAMP < length < _MOST:
+            raise ValueError("the engine's answer is no log with times")
+        begin, end = at + _HEAD + _STAMP + 1, at + _HEAD + length
         if end > size:
             break
-        stream = _STREAMS.get(buffer[at])
-        begin = at + _HEAD + _STAMP + 1
-        if stream is None or begin > end:
-            raise ValueError("the engine's answer is no log with times")
         pieces.append(Piece(stream, buffer[at + _HEAD : begin - 1].decode("latin-1"), buffer[begin:end]))
         at = end
     return pieces, buffer[at:]

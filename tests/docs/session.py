@@ -34,7 +34,7 @@ class Session:
         for place in (programs / "harness", self.folder / "run"):
             place.write_text(harness)
             place.chmod(0o755)
-        self._env = {
+        self.env = {
             "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin",
             "HOME": str(home),
             "PYTHONPATH": str(ROOT),
@@ -52,7 +52,7 @@ class Session:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", line],
                 cwd=self.folder,
-                env=self._env,
+                env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

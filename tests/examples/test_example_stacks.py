@@ -18,6 +18,7 @@ from harness_core.domain.loading import load_stack
 from harness_core.domain.protocol import StackSource
 from harness_core.runtime.plugins import load_plugins
 from tests.docs.session import ROOT, Session
+from tests.engine import IMAGE, Engine
 
 STACKS = sorted((ROOT / "examples/stacks").glob("*.yaml"))
 
@@ -164,3 +165,34 @@ def _drive_the_web_application(session: Session) -> None:
     assert_gone(rows)
     start(session, "postgres-redis-app")
     assert "Visit number <b>4</b>" in get(units(session)["nginx"]["url"])
+
+
+@pytest.mark.e2e
+def test_processes_and_containers_need_each_other(session: Session, engine: Engine) -> None:
+    session.env |= {"DOCKER_HOST": engine.host, "IMAGE": IMAGE}
+    start(session, "mixed")
+    rows = units(session)
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "store": "ready",
+        "greeter": "ready",
+        "front": "ready",
+        "migrate": "done",
+    }
+    page = get(rows["front"]["url"])
+    assert page.startswith("http://store:8080 says:\nwords from a container\n")
+    assert page.endswith("revision 7: the greeter read: words from a container\n")
+    assert "words from a container" in harness(session, "logs migrate --tail all")
+    assert "words from" in harness(session, "exec front -- cat /tmp/www/index.html")
+    assert harness(session, "exec store -- sh -c 'exit 7'", code=7) == ""
+
+    daemon = json.loads(harness(session, "daemon status -o json"))["pid"]
+    os.kill(daemon, 9)
+    assert "already up" in start(session, "mixed")
+    again = units(session)
+    assert [row["container_id"] for row in again.values()] == [row["container_id"] for row in rows.values()]
+
+    assert len(engine.containers()) == 2
+    harness(session, "stop mixed")
+    assert engine.containers() == []
+    assert {row["Name"] for row in engine.call("GET", "/networks")} == {"host", "none"}
+    assert_gone(rows)
