@@ -49,6 +49,7 @@ class Births:
             "limits": spec.limits.model_dump(exclude_none=True),
             "logs": self._logs(spec.marker.key, spec.logs),
             "endpoints": endpoints_of(spec.ports, spec.schemes),
+            "forks": None if command.pid_file is None else str(command.pid_file),
             **credentials_of(spec.user),
         }
 

@@ -26,6 +26,8 @@ class Command:
     base_dir: Path
     stdin: Path | None
     umask: int
+    #: names the process that stays when the command only starts it
+    pid_file: Path | None = None
 
 
 def command_of(options: ProcessOptions, base_dir: Path, env: Mapping[str, str]) -> Command:
@@ -41,7 +43,8 @@ def command_of(options: ProcessOptions, base_dir: Path, env: Mapping[str, str]) 
         program = with_home(options.binary, home)
         argv = (options.binary, *options.args)
     stdin = None if options.stdin is None else place_of(cwd, options.stdin, home)
-    return Command(program, argv, whole, cwd, base_dir, stdin, options.umask)
+    pid_file = None if options.pid_file is None else place_of(cwd, options.pid_file, home)
+    return Command(program, argv, whole, cwd, base_dir, stdin, options.umask, pid_file)
 
 
 def candidates(command: Command) -> list[Path]:

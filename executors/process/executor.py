@@ -12,6 +12,7 @@ from typing import Any
 from executors.process.births import Births
 from executors.process.command import Command, command_of, direct_program
 from executors.process.diagnose import find_program
+from executors.process.forking import Forking, hands_over
 from executors.process.growth import Growth
 from executors.process.handle import ProcessHandle, endpoints_of
 from executors.process.lives import Life, Lives, exit_from_facts, handle_of
@@ -75,6 +76,7 @@ class ProcessExecutor:
         )
         self._growth = Growth(self._link, self._context.logs)
         self._births = Births(self._context, self._link, self._scanner)
+        self._forking = Forking(self._link, self._births, self._tree, self._scanner)
         try:
             await self._link.open()
         except KeeperLost as error:
@@ -104,6 +106,8 @@ class ProcessExecutor:
             report = await self._births.spawn(spec.marker, request, command)
             failpoint("process.spawn.after")
             self._former.add(spec.marker.key)
+            if hands_over(report):
+                report = await self._forking.settle(spec.marker, report)
             return self._hold(spec.marker, report).handle.to_started()
 
     async def recover(self, marker: Marker, handle: Handle | None) -> Recovery:
@@ -116,6 +120,10 @@ class ProcessExecutor:
         with self._lives.expecting(marker):
             try:
                 report = await self._births.find(marker, known)
+                if report is not None and hands_over(report):
+                    if not report.get("forked"):
+                        return Unknown("its start command has not ended yet")
+                    report = await self._forking.settle_late(marker, report)
             except KeeperLost as error:
                 return Unknown(str(error))
             if report is not None and report["exit"] is None:

@@ -54,6 +54,9 @@ class ProcessOptions(BaseModel):
     """A file that it reads as standard input, relative to `working_dir`; default: nothing."""
     umask: Umask = 0o022
     """What its new files are not permitted."""
+    pid_file: str | None = Field(default=None, min_length=1)
+    """It goes into the background by itself: `binary` or `shell` only starts it and ends, and this file, relative to
+    `working_dir`, then names the process that stays."""
     success_exit_codes: list[Annotated[int, Field(ge=0, le=255)]] = Field(default_factory=lambda: [0])
     """Exit codes that count as success."""
 

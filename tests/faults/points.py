@@ -22,7 +22,13 @@ FILLED = {
     "private.{}.after": [f"private.{name}.after" for name in _PRIVATE],
 }
 #: points that no ordinary life passes: each is reached in a test of its own
-RARE = {"keeper.record.delete", "process.adopt.before"}
+RARE = {
+    "keeper.record.delete",
+    "process.adopt.before",
+    "process.lead.before",
+    "keeper.lead.before-record",
+    "keeper.lead.after-record",
+}
 
 
 def in_source() -> list[str]:

@@ -29,7 +29,9 @@ def adopt(record: Record) -> Instance | None:
     if record.facts["boot_id"] == boot_id():
         pidfd = open_pidfd(int(record.facts["pid"]), int(record.facts["start"]))
     instance = Instance(record, pidfd=-1 if pidfd is None else pidfd)
-    if pidfd is None:
+    if pidfd is None and instance.hands_over and record.facts["boot_id"] == boot_id():
+        instance.fork()
+    elif pidfd is None:
         instance.end(None)
     return instance
 

@@ -25,6 +25,13 @@ _LOW = (3, 4, 5)
 _PIPE = (6, 7)
 
 
+#: facts that clients are told
+_REPORTED = (
+    "key", "epoch", "pid", "start", "boot_id", "cgroups", "notes", "spawned_at", "logs", "endpoints", "forks", "forked",
+    "led",
+)  # fmt: skip
+
+
 class Refused(Exception):
     """A request that cannot be done; ``data`` goes to the client as it is."""
 
@@ -58,10 +65,15 @@ class Instance:
     def pid(self) -> int:
         return int(self.record.facts["pid"])
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether it is a start command, whose end is not the life's: what stays of it is still to be named."""
+        facts = self.record.facts
+        return facts.get("forks") is not None and "led" not in facts
+
     def report(self) -> dict[str, Any]:
         """What clients are told of it."""
-        names = ("key", "epoch", "pid", "start", "boot_id", "cgroups", "notes", "spawned_at", "logs", "endpoints")
-        known = {name: self.record.facts[name] for name in names if name in self.record.facts}
+        known = {name: self.record.facts[name] for name in _REPORTED if name in self.record.facts}
         return {**known, "exit": self.exit, "child": self.popen is not None}
 
     def end(self, status: int | None) -> None:
@@ -76,6 +88,11 @@ class Instance:
         with contextlib.suppress(OSError):
             self.record.add({"exit": self.exit})
         failpoint("keeper.exit.after-record")
+        self.close()
+
+    def fork(self) -> None:
+        """The start command has ended, and the life goes on with a process that the daemon will name."""
+        self.record.add({"forked": True})
         self.close()
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ class Keeper:
             "ping": lambda _client, _request: {},
             "spawn": lambda _client, request: {"instance": self._services.spawn(request)},
             "adopt": lambda _client, request: {"instance": self._services.adopt(request)},
+            "lead": lambda _client, request: {"instance": self._services.lead(request)},
             "list": self._list,
             "watch": self._watch,
             "forget": self._forget,

@@ -12,7 +12,7 @@ from . import limits
 from .adopt import adopt
 from .children import Instance, Refused, raise_fd_limit, spawn
 from .failpoints import failpoint
-from .procfs import boot_id
+from .procfs import boot_id, open_pidfd, read_stat
 from .records import KEPT, KEY, Record, Records
 from .segments import STREAMS
 from .streams import Mover, Stream
@@ -123,6 +123,35 @@ class Services:
         assert life is not None, "a record with a pid makes an instance"
         return life.report()
 
+    def lead(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Go on with the process that a start command left behind; without a ``pid``, the life ends here.
+
+        The daemon has proven that it is the life's. Refused when it is gone by now.
+        """
+        key, epoch = _identity(request)
+        life = self.services[key].lives[epoch]
+        if not life.hands_over or not life.record.facts.get("forked"):
+            return life.report()
+        if request["pid"] is None:
+            life.record.add({"led": False})
+            self._end(life, None)
+            return life.report()
+        pid, start = int(request["pid"]), int(request["start"])
+        pidfd = open_pidfd(pid, start)
+        stat = read_stat(pid)
+        if pidfd is None or stat is None:
+            raise Refused(f"pid {pid} has ended", code="gone")
+        failpoint("keeper.lead.before-record")
+        life.record.add({"led": True, "pid": pid, "start": start})
+        failpoint("keeper.lead.after-record")
+        if stat.ppid == os.getpid():
+            os.close(pidfd)
+            self._children[pid] = life
+        else:
+            life.pidfd = pidfd
+            self._on_pidfd(life)
+        return life.report()
+
     def reap(self) -> None:
         """Ask for every child that has ended. The end of a life is drained and recorded before it is reaped."""
         while True:
@@ -197,7 +226,8 @@ class Services:
             "boot_id": self._boot_id,
             "place": self._place,
         }
-        facts |= {"logs": request["logs"], "endpoints": request.get("endpoints", {})}  # kept for the daemon, as given
+        # kept for the daemon, as given
+        facts |= {"logs": request["logs"], "endpoints": request.get("endpoints", {}), "forks": request.get("forks")}
         return Record.create(self._records.path(key, epoch), facts)
 
     def _take(self, record: Record) -> Instance | None:
@@ -237,6 +267,9 @@ class Services:
                 stream.drain(now)
                 self._mover.changed.add(stream)
         failpoint("keeper.exit.drained")
+        if life.hands_over and status in (0, None):
+            life.fork()
+            return
         life.end(status)
         self._on_exit(life, service.ends())
         if service.forgotten:

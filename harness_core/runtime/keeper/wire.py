@@ -16,7 +16,7 @@ from typing import Any
 
 __all__ = ["MAX_LINE", "PROTOCOL", "SOCKET", "decode", "encode", "peer", "short_path"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 SOCKET = "keeper.sock"
 #: an environment and an argument vector fit; the kernel itself takes 2 MiB of them
 MAX_LINE = 8 << 20
