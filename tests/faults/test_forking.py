@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from harness_core.domain.errors import HarnessError
 from tests.faults.lab import Lab, alive, until
 
 pytestmark = pytest.mark.e2e
@@ -28,8 +29,11 @@ def settle(lab: Lab) -> int:
     def running() -> int:
         if not lab.running:
             lab.boot()
+        try:
+            row = lab.rows().get("f", {})
+        except (HarnessError, OSError):
+            return 0  # it died at this moment
         assert len([pid for pid in lab.carriers("f") if _is_sleep(pid)]) <= 1, "it runs twice"
-        row = lab.rows().get("f", {})
         return int(row["pid"]) if row.get("phase") == "running" else 0
 
     return until(running, "it to run", 40)
