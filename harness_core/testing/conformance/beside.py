@@ -39,7 +39,7 @@ class Beside(Suite):
             assert exit.success
             assert output["stdout"] == data
 
-    @needs(Feature.REPORT, able="exec")
+    @needs(Feature.AT_ONCE, able="exec")
     async def test_a_command_gets_its_environment_and_arguments(self) -> None:
         async with Bench(self) as bench:
             one = await bench.start(Program(runs=None), env={"OF_THE_SERVICE": "yes"})

@@ -12,7 +12,7 @@ __all__ = ["Feature", "Program", "script"]
 class Feature(StrEnum):
     """What a target can be made to do; a suite names those that its target can, and gets the tests for them."""
 
-    #: be brought to life by the executor, so that nothing of it is missed although it ends at once
+    #: be brought to life by the executor, with an environment, so that nothing of it is missed although it ends at once
     AT_ONCE = "at_once"
     #: have its end known although no daemon lived to see it
     UNSEEN_END = "unseen_end"

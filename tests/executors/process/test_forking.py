@@ -27,7 +27,7 @@ BARE = "env -i setsid sleep 3600.{n} </dev/null >/dev/null 2>&1 & echo $! >x.pid
 async def test_what_stays_is_the_service(kit: Any, line: str) -> None:
     started = await kit.start(shell=line.format(n=71), pid_file="x.pid")
     assert started.pid == int((kit.root / "x.pid").read_text())
-    assert processes_with("3600.71") == [started.pid]
+    await kit.until(lambda: processes_with("3600.71") == [started.pid])
     if line is SELF:
         assert kit.output() == b"starting\n"
     again = await kit.start(shell=line.format(n=71), pid_file="x.pid")
@@ -67,7 +67,7 @@ async def test_without_a_pid_file_it_was_no_start_and_nothing_is_left(
         await kit.start(shell="setsid sleep 3600.72 </dev/null >/dev/null 2>&1 & true", pid_file="x.pid")
     assert processes_with("3600.72") == []
     started = await kit.start(epoch=2, shell=SELF.format(n=72), pid_file="x.pid")
-    assert processes_with("3600.72") == [started.pid]
+    await kit.until(lambda: processes_with("3600.72") == [started.pid])
 
 
 async def test_one_that_stays_in_the_foreground_needs_no_pid_file(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ async def test_what_a_start_command_left_while_no_daemon_lived_is_found(kit: Any
     found: Any = None
     while not isinstance(found, Running):
         found = await kit.executor.recover(MARKER, None)
-    assert processes_with("3600.76") == [found.started.pid]
+    await kit.until(lambda: processes_with("3600.76") == [found.started.pid])
     kit.started.append((MARKER, found.started))
 
 
