@@ -28,8 +28,10 @@ __all__ = ["Mover", "Stream", "open_fifo"]
 _TURN = 1 << 20
 #: what a pipe grows to when its stream is busy; the kernel's limit for everybody
 _WIDE = 1 << 20
-#: wait between turns while lines keep coming; doubles from the first to the second figure
-_GATHER = (0.001, 0.008)
+#: wait between turns while moving takes more than its share
+_GATHER = 0.008
+#: what moving line by line may take of a core in the long run, and in seconds at once
+_SHARE, _CREDIT = 0.02, 0.02
 #: how often a stream that could not be stored is tried again
 _RETRY = 0.2
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -157,8 +159,8 @@ class Stream:
 class Mover:
     """All streams, one turn at a time. ``fileno`` is readable when there is something to move.
 
-    At once when it was quiet; while lines keep coming, up to 8 ms apart, so that a turn carries many lines. The
-    owner polls ``fileno`` only when ``pause(now)`` is 0, else waits that many seconds, then calls ``turn``.
+    At once as long as that is cheap; once turns have used up their credit, 8 ms apart, so that each carries many
+    lines. The owner polls ``fileno`` only when ``pause(now)`` is 0, else waits that many seconds, then calls ``turn``.
     """
 
     def __init__(self, *, splice: bool = True) -> None:
@@ -167,7 +169,8 @@ class Mover:
         self._blocked: set[int] = set()
         #: streams whose gaps could not be noted yet
         self._owing: set[int] = set()
-        self._gather = 0.0
+        #: seconds that turns may still take before they are put off, as of a moment
+        self._credit, self._counted = _CREDIT, 0.0
         self._quiet_until = 0.0
         self._retry_at = 0.0
         self._splice = splice
@@ -209,6 +212,7 @@ class Mover:
 
     def turn(self, now: float) -> None:
         """Move what is there, at most 1 MiB of each stream."""
+        began = time.perf_counter()
         if (self._blocked or self._owing) and now >= self._retry_at:
             self._retry(now)
         flood = False
@@ -226,16 +230,13 @@ class Mover:
                 self.changed.add(stream)
             moved_any = moved_any or moved > 0
             flood = flood or stream.busy(moved)
-        self._pace(now, moved_any, flood)
+        self._pace(now, moved_any and not flood, time.perf_counter() - began)
 
-    def _pace(self, now: float, moved: bool, flood: bool) -> None:
-        if not moved or flood:
-            self._quiet_until = now
-            return
-        first, longest = _GATHER
-        follows = now - self._quiet_until < longest
-        self._gather = min(longest, max(first, self._gather * 2)) if follows else first
-        self._quiet_until = now + self._gather
+    def _pace(self, now: float, may_wait: bool, took: float) -> None:
+        earned = (now - self._counted) * _SHARE
+        self._credit = max(0.0, min(_CREDIT, self._credit + earned) - took)
+        self._counted = now
+        self._quiet_until = now + _GATHER if may_wait and self._credit == 0 else now
 
     def _block(self, fd: int, now: float) -> None:
         # out of the poll set, or a pipe that stays readable would spin us

@@ -219,23 +219,20 @@ def test_a_flood_does_not_starve_a_quiet_stream(rig: Rig) -> None:
         rig.mover.remove(quiet)
 
 
-def test_at_once_when_quiet_and_gathered_while_busy(rig: Rig) -> None:
+def test_at_once_while_that_is_cheap_and_gathered_once_it_is_not(rig: Rig) -> None:
     now = 100.0
     pauses = []
-    for _ in range(8):
+    while not pauses or (pauses[-1] == 0 and len(pauses) < 100_000):
         os.write(rig.writer, b"line\n")
         rig.mover.turn(now)
         pauses.append(rig.mover.pause(now))
-        now += pauses[-1]
-    assert pauses[0] == pytest.approx(0.001)
-    assert pauses == sorted(pauses)
+    assert len(pauses) > 10, "the first few of many lines need not wait"
     assert pauses[-1] == pytest.approx(0.008)
-    now += 1.0
+    now += 2.0
     assert rig.mover.pause(now) == 0
     os.write(rig.writer, b"line\n")
     rig.mover.turn(now)
-    assert rig.mover.pause(now) == pytest.approx(0.001)
-
+    assert rig.mover.pause(now) == 0, "credit comes back"
 
 def test_times_are_noted_when_quiet_and_not_oftener_than_needed(rig: Rig) -> None:
     for now in (10.0, 10.01, 10.02, 10.1):
