@@ -234,6 +234,7 @@ def test_at_once_while_that_is_cheap_and_gathered_once_it_is_not(rig: Rig) -> No
     rig.mover.turn(now)
     assert rig.mover.pause(now) == 0, "credit comes back"
 
+
 def test_times_are_noted_when_quiet_and_not_oftener_than_needed(rig: Rig) -> None:
     for now in (10.0, 10.01, 10.02, 10.1):
         os.write(rig.writer, b"line\n")
