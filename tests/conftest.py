@@ -46,7 +46,10 @@ def leaves_no_task(request: pytest.FixtureRequest, leaves_nothing: None) -> None
 
 @pytest.fixture(scope="session")
 def shared_engine() -> Iterator[Engine]:
-    """One Docker engine for all tests that leave it running."""
+    """One Docker engine for all tests that leave it running.
+
+    Tests ask for it in their signature: what comes later than ``leaves_nothing`` is taken for left behind.
+    """
     with Engine.private() as engine:
         yield engine
 

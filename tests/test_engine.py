@@ -20,4 +20,4 @@ def test_containers_of_a_network_find_each_other_and_are_reached_from_here(engin
 def test_it_is_one_of_its_own(engine: Engine) -> None:
     info = engine.call("GET", "/info")
     assert info["DockerRootDir"] == f"{engine.root}/data"
-    assert [image["RepoTags"] for image in engine.call("GET", "/images/json")] == [[IMAGE]]
+    assert IMAGE in [tag for image in engine.call("GET", "/images/json") for tag in image["RepoTags"]]

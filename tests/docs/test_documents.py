@@ -13,10 +13,14 @@ from harness_core.domain.loading import load_stack
 from harness_core.domain.protocol import StackSource
 from harness_core.runtime.plugins import load_plugins
 
+from tests.engine import Engine
+
 from .documents import Block, blocks, commands, completed, explain_mismatch
 from .session import ROOT, Session
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+#: in a document whose commands need an engine; it has the image busybox:1
+NEEDS_ENGINE = "<!-- needs: a Docker engine -->"
 RUNNABLE = {"console", "sh"}
 ALL = [block for document in DOCUMENTS for block in blocks(document)]
 
@@ -40,14 +44,29 @@ def session(tmp_path: Path) -> Iterator[Session]:
     session.close()
 
 
-def _runs(document: Path) -> bool:
-    return any(b.document == document and b.language in RUNNABLE and not b.not_run for b in ALL)
+def _to_run(*, engine: bool) -> list[Path]:
+    """The documents with commands, by whether these need an engine."""
+    runnable = {b.document for b in ALL if b.language in RUNNABLE and not b.not_run}
+    return sorted(d for d in runnable if (NEEDS_ENGINE in d.read_text(encoding="utf-8")) is engine)
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if _runs(d)], ids=_name)
+@pytest.mark.parametrize("document", _to_run(engine=False), ids=_name)
 def test_commands_do_what_is_printed(document: Path, session: Session) -> None:
+    type_all(document, session)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("document", _to_run(engine=True), ids=_name)
+def test_commands_for_containers_do_what_is_printed(document: Path, session: Session, engine: Engine) -> None:
+    engine.make_image("busybox:1")
+    session.env["DOCKER_HOST"] = engine.host
+    type_all(document, session)
+
+
+def type_all(document: Path, session: Session) -> None:
     """Top to bottom, in one folder, with one daemon: as a reader would type it."""
     for block in blocks(document):
         if block.file:
