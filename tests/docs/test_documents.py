@@ -12,7 +12,6 @@ import pytest
 from harness_core.domain.loading import load_stack
 from harness_core.domain.protocol import StackSource
 from harness_core.runtime.plugins import load_plugins
-
 from tests.engine import Engine
 
 from .documents import Block, blocks, commands, completed, explain_mismatch

@@ -6,7 +6,7 @@ import re
 
 from tests.faults.lab import ROOT
 
-__all__ = ["DISK", "POINTS", "in_source"]
+__all__ = ["DISK", "DOCKER", "POINTS", "in_source"]
 
 _CALL = re.compile(r'failpoint\((f?)"([^"]+)"\)')
 _ENGINE = ("spawn", "watch", "stop", "recover", "startchecks", "stopchecks", "forget")
@@ -45,10 +45,12 @@ def _all() -> list[str]:
     names: list[str] = []
     for name in in_source():
         names += FILLED[name] if "{}" in name else [name]
-    return [name for name in names if name not in RARE]
+    return [name for name in names if name not in RARE and not name.startswith("docker.")]
 
 
 POINTS = _all()
+#: those that only the life of a container passes
+DOCKER = [name for name in in_source() if name.startswith("docker.")]
 #: where a disk can refuse
 DISK = [
     name
