@@ -139,6 +139,15 @@ class Engine:
             self.process.kill()
             self.process.wait(10)
             self.process = None
+            self._reap()
+
+    def _reap(self) -> None:
+        """Its containerd dies with it, and would be taken for alive by the next one as long as nobody reaps it."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self.root / "exec/containerd/containerd.pid").read_text())
+            end = time.monotonic() + 10
+            while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < end:
+                time.sleep(0.01)
 
     def close(self) -> None:
         """End it with all its containers, networks and files."""

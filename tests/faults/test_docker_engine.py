@@ -1,0 +1,205 @@
+"""The engine is absent, frozen, cut off or restarted: unknown within five seconds, right again within three."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executors.docker.command import LABELS
+from executors.docker.engine import THREADS
+from tests.engine import IMAGE, Engine
+from tests.faults.lab import Lab, until
+from tests.proxy import Proxy
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+#: what is promised
+UNKNOWN, BACK, ANSWER = 5.0, 3.0, 0.2
+#: of a loaded machine, on top
+SLACK = 2.0
+
+
+def stack(lab: Lab, count: int = 1, restart: str = "no", **target: Any) -> None:
+    base = {"type": "docker", "image": IMAGE, "pull": "never", "init": True}
+    command = ["sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done"]
+    unit = json.dumps({"target": {**base, "command": command, **target}, "restart": {"policy": restart}})
+    lab.stack("services:\n" + "".join(f"  a{number}: {unit}\n" for number in range(count)))
+
+
+def ids(engine: Engine) -> set[str]:
+    return {row["Id"] for row in engine.containers() if LABELS.INSTANCE in row["Labels"] and row["State"] == "running"}
+
+
+def phases(lab: Lab) -> set[str]:
+    return {row["phase"] for row in lab.rows().values()}
+
+
+def threads(lab: Lab) -> int:
+    assert lab.process is not None
+    return len(os.listdir(f"/proc/{lab.process.pid}/task"))
+
+
+def contiguous(lab: Lab, name: str) -> bool:
+    numbers = [int(line.split()[1]) for line in lab.output(name).splitlines()]
+    return numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.fixture
+def proxy(engine: Engine, lab: Lab, tmp_path: Path) -> Iterator[Proxy]:
+    one = Proxy(engine.root / f"proxy-{os.getpid()}.sock", engine.socket)
+    lab.env["DOCKER_HOST"] = one.host
+    try:
+        yield one
+        one.thaw()
+        if not one.path.exists():
+            one.serve()
+        lab.close()
+    finally:
+        one.close()
+
+
+def test_frozen_for_a_while(lab: Lab, engine: Engine, proxy: Proxy) -> None:
+    stack(lab, 5)
+    lab.boot()
+    lab.start()
+    before, calm = ids(engine), threads(lab)
+    proxy.freeze()
+    began = time.monotonic()
+    until(lambda: phases(lab) == {"unknown"}, "all to be unknown")
+    assert time.monotonic() - began < UNKNOWN + SLACK
+    assert "gave no answer" in lab.row("a0")["reason"]
+    slowest = 0.0
+    while time.monotonic() - began < 12:
+        asked = time.monotonic()
+        rows = lab.rows()
+        slowest = max(slowest, time.monotonic() - asked)
+        assert {row["phase"] for row in rows.values()} == {"unknown"}
+        assert threads(lab) <= calm + THREADS + 2
+        time.sleep(0.05)
+    assert slowest < ANSWER + 0.3
+    proxy.thaw()
+    thawed = time.monotonic()
+    until(lambda: phases(lab) == {"running"}, "all to be right again")
+    assert time.monotonic() - thawed < BACK + SLACK
+    assert ids(engine) == before
+    size = len(lab.output("a0"))
+    until(lambda: len(lab.output("a0")) > size + 200, "output to go on")
+    lab.stop()
+    assert all(contiguous(lab, f"a{number}") for number in range(5))
+    assert ids(engine) == set()
+
+
+def test_cut_again_and_again(lab: Lab, engine: Engine, proxy: Proxy) -> None:
+    stack(lab, 3)
+    lab.boot()
+    lab.start()
+    before = ids(engine)
+    for _ in range(20):
+        proxy.cut()
+        time.sleep(0.1)
+    until(lambda: phases(lab) == {"running"}, "all to be right")
+    size = len(lab.output("a0"))
+    until(lambda: len(lab.output("a0")) > size, "output to go on")
+    assert ids(engine) == before
+    assert all(row["epoch"] == 1 for row in lab.rows().values())
+    lab.stop()
+    assert all(contiguous(lab, f"a{number}") for number in range(3))
+
+
+def test_an_end_while_the_stream_of_events_was_cut_is_found(lab: Lab, engine: Engine, proxy: Proxy) -> None:
+    """More happens meanwhile than an engine remembers."""
+    stack(lab)
+    lab.boot()
+    lab.start()
+    (one,) = ids(engine)
+    proxy.refuse()
+    engine.call("POST", f"/containers/{one}/kill")
+    noise = engine.run("noise", "sleep", "100")
+    for number in range(150):
+        engine.call("POST", f"/containers/{noise}/rename?name=noise{number}")
+        engine.call("POST", f"/containers/{noise}/pause")
+        engine.call("POST", f"/containers/{noise}/unpause")
+    engine.remove(noise)
+    proxy.serve()
+    began = time.monotonic()
+    until(lambda: lab.row("a0")["phase"] == "failed", "its end to be known")
+    assert time.monotonic() - began < BACK + SLACK
+    assert "exit code 137" in lab.row("a0")["reason"]
+
+
+def test_absent_when_the_daemon_starts(lab: Lab, engine: Engine, proxy: Proxy) -> None:
+    stack(lab)
+    lab.boot()
+    lab.start()
+    before = ids(engine)
+    lab.kill()
+    proxy.refuse()
+    lab.boot()
+    until(lambda: lab.row("a0")["phase"] == "unknown", "it to be unknown")
+    assert "there is no such socket" in lab.row("a0")["reason"]
+    proxy.serve()
+    began = time.monotonic()
+    until(lambda: lab.row("a0")["phase"] == "running", "it to be taken back")
+    assert time.monotonic() - began < BACK + SLACK
+    assert ids(engine) == before
+    lab.stop()
+    assert contiguous(lab, "a0")
+
+
+def test_absent_when_a_container_is_to_start(lab: Lab, engine: Engine, proxy: Proxy) -> None:
+    stack(lab, restart="on-failure")
+    proxy.refuse()
+    lab.boot()
+    lab.start(wait=False)
+    until(lambda: lab.row("a0")["phase"] == "backoff", "it to be tried again")
+    assert "is Docker installed and running" in lab.row("a0")["reason"]
+    proxy.serve()
+    until(lambda: lab.row("a0")["phase"] == "running", "it to run")
+    assert len(ids(engine)) == 1
+    lab.stop()
+
+
+def test_frozen_while_a_container_is_made(lab: Lab, engine: Engine, proxy: Proxy) -> None:
+    """Whether it was made is not known; it is never made twice."""
+    stack(lab, 4)
+    lab.boot()
+    lab.start(wait=False)
+    until(lambda: engine.containers(), "the first container to be made")
+    proxy.freeze()
+    time.sleep(4)
+    proxy.thaw()
+    until(lambda: phases(lab) == {"running"}, "all to run", 60)
+    assert len(engine.containers()) == 4
+    lab.stop()
+    assert engine.containers() == []
+
+
+@pytest.mark.parametrize("live_restore", [True, False])
+def test_the_engine_is_killed_and_started_again(lab: Lab, live_restore: bool) -> None:
+    """With live-restore the containers outlive it; without, its successor ends them, and the policy decides."""
+    with Engine.private(*(["--live-restore"] if live_restore else [])) as engine:
+        lab.env["DOCKER_HOST"] = engine.host
+        stack(lab, 2, restart="always")
+        lab.boot()
+        lab.start()
+        before = ids(engine)
+        engine.kill()
+        until(lambda: phases(lab) == {"unknown"}, "all to be unknown", UNKNOWN + SLACK)
+        engine.start()
+        wanted = {1} if live_restore else {2}
+        until(lambda: {row["epoch"] for row in lab.rows().values()} == wanted, "the lives that it has left", 30)
+        until(lambda: phases(lab) == {"running"}, "all to be right again", 30)
+        assert len(engine.containers()) == len(ids(engine)) == 2
+        assert (ids(engine) == before) is live_restore
+        size = len(lab.output("a0"))
+        until(lambda: len(lab.output("a0")) > size, "output to go on")
+        lab.stop()
+        assert engine.containers() == []
+        assert not live_restore or contiguous(lab, "a0")
+        lab.close()
