@@ -196,3 +196,24 @@ def test_processes_and_containers_need_each_other(session: Session, engine: Engi
     assert engine.containers() == []
     assert {row["Name"] for row in engine.call("GET", "/networks")} == {"host", "none"}
     assert_gone(rows)
+
+
+@pytest.mark.e2e
+def test_a_compose_project_is_one_service(session: Session, engine: Engine) -> None:
+    if shutil.which("docker-compose") is None:
+        pytest.skip("apt-get install docker-compose")
+    session.env |= {"DOCKER_HOST": engine.host, "IMAGE": IMAGE}
+    start(session, "compose-project")
+    rows = units(session)
+    assert {name: row["state"] for name, row in rows.items()} == {"backend": "ready", "reader": "ready"}
+    assert get(rows["backend"]["url"] + "/index.html") == "words from a project\n"
+    assert "words from a project" in harness(session, "logs reader --tail all")
+    assert "seed-1 | seeded" in harness(session, "logs backend --tail all")
+    assert "running, healthy" in harness(session, "describe backend")
+    assert harness(session, "exec backend -- cat /data/index.html") == "words from a project\n"
+
+    harness(session, "stop compose-project")
+    assert engine.containers() == []
+    assert {row["Name"] for row in engine.call("GET", "/networks")} == {"host", "none"}
+    engine.clear()
+    assert_gone(rows)

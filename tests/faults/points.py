@@ -45,7 +45,7 @@ def _all() -> list[str]:
     names: list[str] = []
     for name in in_source():
         names += FILLED[name] if "{}" in name else [name]
-    return [name for name in names if name not in RARE and not name.startswith("docker.")]
+    return [name for name in names if name not in RARE and not name.startswith(("compose.", "docker."))]
 
 
 POINTS = _all()

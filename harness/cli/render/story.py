@@ -72,6 +72,8 @@ def describe_lines(result: DescribeResult, style: Style) -> list[str]:
     for title, content in sections:
         if content:
             lines += ["", paint(style, title, "bold"), *_pairs(content, style)]
+    if details := result.get("details"):
+        lines += ["", paint(style, "instance", "bold"), *_tree(details, 1)]
     if result["definition"]:
         lines += ["", paint(style, "definition", "bold"), *_tree(result["definition"], 1)]
     if result["recent"]:

@@ -239,6 +239,8 @@ class DescribeResult(TypedDict):
     outputs: dict[str, str]
     recent: list[EventRow]
     logs: dict[str, str]
+    #: what only executors of its kind can tell (image, networks, the containers of a project), secrets masked
+    details: NotRequired[dict[str, Any]]
 
 
 class ExplainLine(TypedDict):

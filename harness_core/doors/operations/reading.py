@@ -118,6 +118,7 @@ class _Reading:
             "outputs": mask_env(unit.outputs, hidden),
             "recent": [views.event_row(event) for event in recent],
             "logs": {"directory": str(manager.logs.directory(unit.key))},
+            "details": mask(dict(inspection.details), secrets=hidden),
         }
 
     async def _inspect(self, unit: Unit) -> Inspection:
