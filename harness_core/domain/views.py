@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from harness_core.domain import graph
 from harness_core.domain.events import Event
@@ -25,6 +25,7 @@ from harness_core.domain.world import World
 
 __all__ = [
     "Clocks",
+    "Rows",
     "chain",
     "event_row",
     "exit_info",
@@ -99,7 +100,6 @@ def health_info(unit: Unit, clocks: Clocks) -> HealthInfo:
 def service_row(unit: Unit, clocks: Clocks, seq: int) -> ServiceRow:
     started = unit.started
     endpoints = {name: e.url for name, e in unit.endpoints.items()} if started else {}
-    live = started is not None and unit.started_at is not None
     took = None
     if unit.ready_at is not None and unit.released_at is not None:
         took = round(unit.ready_at - unit.released_at, 3)
@@ -119,7 +119,7 @@ def service_row(unit: Unit, clocks: Clocks, seq: int) -> ServiceRow:
         "container_id": started.container_id if started else None,
         "epoch": unit.epoch,
         "restarts": unit.restarts,
-        "uptime_seconds": clocks.ago(unit.started_at) if live and unit.started_at is not None else None,
+        "uptime_seconds": _uptime(unit, clocks),
         "since": clocks.at(unit.since),
         "host": started.host if started else "",
         "ports": dict(unit.ports),
@@ -133,6 +133,41 @@ def service_row(unit: Unit, clocks: Clocks, seq: int) -> ServiceRow:
         "outdated": unit.outdated,
         "seq": seq,
     }
+
+
+class Rows:
+    """Rows for those who ask again and again: what is true of a unit until it changes is put together once.
+
+    A row that was handed out is not to be changed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Unit, ServiceRow]] = {}
+
+    def __call__(self, unit: Unit, clocks: Clocks, seq: int) -> ServiceRow:
+        kept = self._kept.get(unit.key)
+        if kept is None or kept[0] is not unit:
+            row = service_row(unit, clocks, seq)
+            self._kept[unit.key] = unit, row
+            return row
+        row = kept[1].copy()
+        row["uptime_seconds"] = _uptime(unit, clocks)
+        row["since"] = clocks.at(unit.since)
+        row["next_in"] = _next_in(unit, clocks)
+        row["seq"] = seq
+        return row
+
+    def keep(self, units: Container[str]) -> None:
+        """Forget the rows of all other units."""
+        for key in [key for key in self._kept if key not in units]:
+            del self._kept[key]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def _uptime(unit: Unit, clocks: Clocks) -> float | None:
+    return None if unit.started is None or unit.started_at is None else clocks.ago(unit.started_at)
 
 
 def _next_in(unit: Unit, clocks: Clocks) -> float | None:
@@ -165,11 +200,14 @@ def stack_row(world: World, name: str) -> StackRow:
     }
 
 
-def status(world: World, units: Iterable[Unit], clocks: Clocks, seq: int) -> StatusResult:
+def status(
+    world: World, units: Iterable[Unit], clocks: Clocks, seq: int, *, row: Callable[..., ServiceRow] = service_row
+) -> StatusResult:
+    """``row`` makes the rows; ``Rows`` does so for those who ask often."""
     # by stack, whatever the order in which stacks were registered or read back
     ordered = sorted(units, key=lambda unit: unit.spec.stack)
-    rows = [service_row(unit, clocks, seq) for unit in ordered]
-    names = dict.fromkeys(row["stack"] for row in rows)
+    rows = [row(unit, clocks, seq) for unit in ordered]
+    names = dict.fromkeys(made["stack"] for made in rows)
     return {
         "api_version": "harness/v1",
         "seq": seq,

@@ -13,6 +13,7 @@ from harness_core.domain.states import Endpoint, Exit, Handle, Health, Phase, Re
 from harness_core.domain.unit import Done, Unit
 from harness_core.domain.views import (
     Clocks,
+    Rows,
     chain,
     event_row,
     exit_info,
@@ -155,6 +156,20 @@ def test_a_stack_is_as_well_as_what_is_wanted_of_it(units: list[Unit], state: st
     world = World({"s": stack()}, {unit.key: unit for unit in units})
     row = stack_row(world, "s")
     assert (row["state"], row["ready"]) == (state, ready)
+
+
+def test_kept_rows_are_those_that_would_be_made() -> None:
+    unit = Unit(service("db"), phase=Phase.RUNNING, started=STARTED, started_at=90.0, since=90.0)
+    waiting = Unit(service("app"), phase=Phase.BACKOFF, deadline=130.0)
+    rows, later = Rows(), Clocks(120.0, 1_700_000_020.5)
+    for clocks, seq in ((CLOCKS, 1), (later, 2)):
+        for one in (unit, waiting):
+            assert rows(one, clocks, seq) == service_row(one, clocks, seq)
+    changed = unit.with_(phase=Phase.STOPPED, started=None)
+    assert rows(changed, later, 3) == service_row(changed, later, 3)
+    assert len(rows) == 2
+    rows.keep({waiting.key})
+    assert len(rows) == 1
 
 
 def test_a_status_holds_the_rows_and_their_stacks() -> None:

@@ -58,6 +58,7 @@ def bind(table: Table, manager: Manager) -> None:
 class _Reading:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+        self._rows = views.Rows()
 
     def _select(self, request: Select) -> list[Unit]:
         return select.select(self._manager.world, request.names, stack=request.stack, cwd=request.cwd)
@@ -68,7 +69,10 @@ class _Reading:
     async def status(self, request: Select, caller: Caller) -> StatusResult:
         del caller
         manager = self._manager
-        return views.status(manager.world, self._select(request), manager.clocks(), manager.engine.snapshot.seq)
+        if len(self._rows) > len(manager.world.units):
+            self._rows.keep(manager.world.units)
+        seq = manager.engine.snapshot.seq
+        return views.status(manager.world, self._select(request), manager.clocks(), seq, row=self._rows)
 
     async def follow(self, request: Follow, caller: Caller, stream: Stream) -> Done:
         """A snapshot and every event after it. With ``after`` the events missed since come first, so that a caller who

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import ssl
 import time
 from collections.abc import Mapping
 from statistics import median
+
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tests.bench.bench import Bench, Pair, Row
 from tests.bench.measure import percentile
@@ -52,23 +54,22 @@ def once(bench: Bench) -> Mapping[str, Pair]:
 
 
 def _warm(harness: Ours, count: int) -> list[float]:
-    """Milliseconds of requests, one after the other, over one TLS connection."""
+    """Milliseconds of requests, one after the other, over one WebSocket."""
     said = json.loads((harness.state / "daemon.json").read_text())
     context = ssl.create_default_context(cafile=str(harness.state / "tls" / "ca.pem"))
-    host, _, port = said["url"].removeprefix("https://").rpartition(":")
-    connection = http.client.HTTPSConnection(host, int(port), context=context)
-    token = (harness.state / "token").read_text().strip()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "service.status", "params": {}})
+    headers = {"Authorization": f"Bearer {(harness.state / 'token').read_text().strip()}"}
+    url = said["url"].replace("https", "wss", 1) + "/ws"
     took = []
-    for _ in range(count):
-        time.sleep(_PAUSE)
-        began = time.monotonic()
-        connection.request("POST", "/rpc", body, headers)
-        answer = connection.getresponse()
-        answer.read()
-        took.append((time.monotonic() - began) * 1000)
-        if answer.status != 200:
-            raise RuntimeError(f"HTTP {answer.status}")
-    connection.close()
+    with connect(
+        url, ssl=context, additional_headers=headers, subprotocols=[Subprotocol("harness.v1")], proxy=None
+    ) as socket:
+        for number in range(count):
+            time.sleep(_PAUSE)
+            request = json.dumps({"jsonrpc": "2.0", "id": number, "method": "status", "params": {}})
+            began = time.monotonic()
+            socket.send(request)
+            answer = socket.recv()
+            took.append((time.monotonic() - began) * 1000)
+            if len(json.loads(answer)["result"]["services"]) != COUNT:
+                raise RuntimeError(f"this is not the status: {answer[:500]!r}")
     return took[20:]
