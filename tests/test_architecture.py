@@ -157,7 +157,7 @@ def test_rooms_import_only_what_the_arrows_allow(room: str) -> None:
 
 
 #: the kinds that speak to the Docker engine share its client, which lives with the first of them
-LEANS = {"compose": {"docker"}}
+LEANS = {"compose": {"docker"}, "docker_attach": {"docker"}}
 
 
 def test_one_kind_of_executor_does_not_lean_on_another() -> None:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from executors.docker.births import Births
-from executors.docker.command import environment
+from executors.docker.command import Plan, environment
 from executors.docker.engine import Engine, EngineLost, EngineRefused
+from executors.docker.finding import find_running, plan_for
 from executors.docker.handle import Container, DockerHandle
 from executors.docker.inspection import inspect_container
 from executors.docker.lives import Life, find_container
@@ -58,7 +59,7 @@ class DockerExecutor:
     That there is no engine is no reason not to open: it is looked for when it is needed, each time anew.
     """
 
-    capabilities = Capabilities(stop=True, exec=True, adopt=False, logs=True, start_deadline=1830.0)
+    capabilities = Capabilities(stop=True, exec=True, adopt=True, logs=True, start_deadline=1830.0)
 
     def __init__(self, context: ExecutorContext) -> None:
         self._context = context
@@ -133,8 +134,8 @@ class DockerExecutor:
             self._engine_id = str(info.get("ID", ""))
         return engine
 
-    async def _hold(self, marker: Marker, container: Container) -> Life:
-        """Know of a life from now on; the same one twice is one."""
+    async def _hold(self, marker: Marker, container: Container, plan: Plan | None = None) -> Life:
+        """Know of a life from now on; the same one twice is one. ``plan`` is that of one which carries none."""
         engine = await self._have_engine()
         life = self._lives.get(marker)
         if life is not None:
@@ -142,15 +143,13 @@ class DockerExecutor:
             return life
         for former in [one for one in self._lives if one.key == marker.key and one.epoch < marker.epoch]:
             await self._drop(former)
-        record = await asyncio.to_thread(self._records.read, marker)
-        if record is None or record.container != container.id:
-            record = Record(marker.epoch, container.id)
+        record = await asyncio.to_thread(self._records.of, marker, container.id)
         # somebody else may have been quicker
         life = self._lives.get(marker)
         if life is None:
             follower = None
             with contextlib.suppress(ValueError):  # a damaged label: without logs rather than without the service
-                logs = container.plan().logs
+                logs = (plan or container.plan()).logs
                 follower = Follower(engine, marker, record, self._records, self._context.logs, logs, self._pool)
 
             async def ended(exit_: Exit) -> None:
@@ -202,10 +201,13 @@ class DockerExecutor:
             await births.remove(found.id)
             await self._networks.tidy(engine, marker.stack)
             return Gone()
-        life = await self._hold(marker, found)
-        if found.alive:
+        plan = None if known is None else known.plan
+        life = await self._hold(marker, found, plan)
+        if not found.alive:
+            return Ended(await life.wait())
+        if known is None or plan is None:
             return Running(found.started(self._engine_id, engine.address.host))
-        return Ended(await life.wait())
+        return Running(found.described(known.to_handle(), plan, engine.address.host))
 
     async def wait(self, marker: Marker, handle: Handle) -> Exit:
         life = self._lives.get(marker)
@@ -243,12 +245,13 @@ class DockerExecutor:
             found = await find_container(engine, known.id)
             forced = False
             if found is not None:
-                life = await self._hold(marker, found)
+                life = await self._hold(marker, found, known.plan)
                 life.stopping = True
                 forced = await end_container(engine, found, life, signum, grace)
-                await Births(engine, self._context.instance, self._networks).remove(found.id)
-                if await find_container(engine, found.id) is not None:
-                    return StopReport(None, forced, (f"the container {found.name}",))
+                if known.plan is None:  # what was taken over was made by somebody else, and may hold what they need
+                    await Births(engine, self._context.instance, self._networks).remove(found.id)
+                    if await find_container(engine, found.id) is not None:
+                        return StopReport(None, forced, (f"the container {found.name}",))
             record = await asyncio.to_thread(self._records.read, marker)
             await self._drop(marker)
             await self._networks.tidy(engine, marker.stack)
@@ -295,9 +298,19 @@ class DockerExecutor:
             raise ExecNotStarted(f"cannot run in {marker.key}: {error}") from None
 
     async def adopt(self, spec: StartSpec, what: Mapping[str, Any]) -> Started:
-        raise UsageError(
-            f"cannot adopt for {spec.marker.key}: containers that run already are taken on with target docker-attach"
-        )
+        if what.get("container") is None:
+            raise UsageError("a container is named by its name or id", hint="harness adopt NAME --container CONTAINER")
+        try:
+            engine = await self._have_engine()
+            found = await find_running(engine, str(what["container"]))
+            plan = plan_for(found, spec)
+            await self._hold(spec.marker, found, plan)
+        except EngineLost as error:
+            raise StartFailed(str(error)) from None
+        except EngineRefused as refused:
+            raise StartFailed(f"the engine says: {refused.message}") from None
+        handle = DockerHandle(found.id, self._engine_id, plan).to_handle()
+        return found.described(handle, plan, engine.address.host)
 
     async def forget(self, marker: Marker, handle: Handle | None) -> None:
         for known in [one for one in self._lives if one.key == marker.key and one.epoch <= marker.epoch]:

@@ -25,6 +25,8 @@ class DockerHandle:
     id: str
     #: which engine has it: another one that knows nothing of it proves nothing
     engine: str
+    #: of one that was taken over while it ran, and so carries none as a label
+    plan: Plan | None = None
 
     @classmethod
     def of(cls, handle: Handle) -> DockerHandle:
@@ -32,12 +34,15 @@ class DockerHandle:
         if handle.kind != KIND or handle.version != 1:
             raise ValueError(f"a handle of {handle.kind} version {handle.version}, not of {KIND} version 1")
         try:
-            return cls(str(handle.data["id"]), str(handle.data["engine"]))
+            plan = handle.data.get("plan")
+            adopted = None if plan is None else Plan.from_label(str(plan))
+            return cls(str(handle.data["id"]), str(handle.data["engine"]), adopted)
         except KeyError as error:
             raise ValueError(f"a damaged handle: {error} is missing") from None
 
     def to_handle(self) -> Handle:
-        return Handle(KIND, {"id": self.id, "engine": self.engine})
+        adopted = {} if self.plan is None else {"plan": self.plan.to_label()}
+        return Handle(KIND, {"id": self.id, "engine": self.engine, **adopted})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,10 @@ class Container:
 
     def started(self, engine: str, host: str) -> Started:
         """A living one, as the world is told of it; ``host`` is where the engine publishes ports."""
-        plan = self.plan()
+        return self.described(DockerHandle(self.id, engine).to_handle(), self.plan(), host)
+
+    def described(self, handle: Handle, plan: Plan, host: str) -> Started:
+        """The same of one whose handle and plan are kept elsewhere."""
         networks: Mapping[str, Any] = self.raw["NetworkSettings"].get("Networks") or {}
         ip = next((str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")), "")
         published: Mapping[str, Any] = self.raw["NetworkSettings"].get("Ports") or {}
@@ -117,7 +125,7 @@ class Container:
                 where = host if address.startswith(("127.", "::1")) else address
                 endpoints[name] = Endpoint(where, int(binding["HostPort"]), scheme)
         return Started(
-            DockerHandle(self.id, engine).to_handle(),
+            handle,
             pid=self.state.get("Pid") or None,
             container_id=self.id,
             endpoints=endpoints,

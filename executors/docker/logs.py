@@ -179,8 +179,7 @@ class Follower:
         found = {}
         for stream, writer in self._writers.items():
             mark = marks.get(stream) or Mark(offset=writer.end)
-            if stream not in marks:
-                writer.begin_epoch(self._marker.epoch)
+            writer.begin_epoch(self._marker.epoch)
             found[stream] = Resume(mark, max(0, writer.end - mark.offset))
         if not marks:
             self._record = replace(self._record, marks={stream: self._mark_of(stream, found) for stream in found})

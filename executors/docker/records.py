@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,15 @@ class Records:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return record if value["key"] == marker.key and record.epoch == marker.epoch else None
+
+    def of(self, marker: Marker, container: str) -> Record:
+        """The record to go on with: this life's, or how far an earlier life of the same container was read."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            value = json.loads(self._path(marker.key).read_bytes())
+            record = _record(value)
+            if value["key"] == marker.key and record.container == container and record.epoch <= marker.epoch:
+                return record if record.epoch == marker.epoch else replace(record, epoch=marker.epoch, exit=None)
+        return Record(marker.epoch, container)
 
     def write(self, marker: Marker, record: Record) -> None:
         """Replace it; the record of an older life goes."""

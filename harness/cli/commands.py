@@ -26,7 +26,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command("Run a task, show its output and pass its exit code on.", _STACK, "run"),
     "exec": Command("Run a command in a unit's context.", _STACK, "exec"),
     "wait": Command("Wait until units are ready, stopped or completed.", _STACK, "wait"),
-    "adopt": Command("Take over a process that already runs.", _STACK, "adopt"),
+    "adopt": Command("Take over a process or container that already runs.", _STACK, "adopt"),
     "forget": Command("Give up a unit or stack without stopping anything.", _STACK, "forget"),
     "status": Command("Show all units as they are.", _LOOK, "status"),
     "logs": Command("Show what units wrote.", _LOOK, "logs"),

@@ -210,11 +210,12 @@ class Lifecycle(Caller):
         pid: int | None = None,
         port: int | None = None,
         pid_file: str | None = None,
+        match: str | None = None,
+        container: str | None = None,
     ) -> Done:
-        """Take over a running process."""
-        answer: Done = self.call(
-            "service.adopt", {"name": name, "stack": stack, "cwd": cwd, "pid": pid, "port": port, "pid_file": pid_file}
-        )
+        """Take over a running process or container."""
+        what = {"pid": pid, "port": port, "pid_file": pid_file, "match": match, "container": container}
+        answer: Done = self.call("service.adopt", {"name": name, "stack": stack, "cwd": cwd, **what})
         return answer
 
     def service_forget(self, *, name: str, stack: str | None = None, cwd: str = "") -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.engine import IMAGE, Engine
 
 
 class TestDocker(ExecutorConformance):
-    capabilities = Capabilities(start_deadline=1830.0)
+    capabilities = Capabilities(adopt=True, start_deadline=1830.0)
     #: arguments pass through JSON and directories are the image's, so both have tests of their own; and the engine
     #: tells an end by a signal as an exit code
     features = frozenset(Feature) - {Feature.REPORT, Feature.EXIT_SIGNAL}
@@ -53,7 +54,13 @@ class TestDocker(ExecutorConformance):
             ({**base, "devices": ["/dev/no-such-device"]}, True),
         ]
 
+    async def foreign(self, bench: Bench) -> tuple[dict[str, Any], Callable[[], None]]:
+        """It stays when it was taken over and ended, so it is removed with the engine's others."""
+        self.engine.run("foreign", "sleep", "1000", HostConfig={"Init": True})
+        return {"container": "foreign"}, lambda: self.engine.call("POST", "/containers/foreign/kill")
+
     async def dispose(self, bench: Bench) -> None:
         """Instances that ended by themselves stay until they are stopped or started again."""
         for row in self.engine.containers(**{LABELS.INSTANCE: bench.context.instance}):
             self.engine.remove(row["Id"])
+        self.engine.remove("foreign")

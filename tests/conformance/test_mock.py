@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from typing import Any
 
 from harness_core.domain.executor import Capabilities, ExecutorPlugin
@@ -39,6 +38,3 @@ class TestMock(ExecutorConformance):
 
     async def end_forgotten(self, bench: Bench, program: Program) -> None:
         """It lived in the world alone, which ends with the test."""
-
-    async def foreign_process(self, bench: Bench) -> subprocess.Popen[bytes]:
-        raise NotImplementedError

@@ -187,11 +187,14 @@ class Exec(Name):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt(Name):
-    """Take over a running process for a registered, not running service: one of pid, port, pid_file."""
+    """Take over what runs already for a registered, not running service: a process by one of pid, port, pid_file and
+    match, or a container by its name or id."""
 
     pid: int | None = None
     port: int | None = None
     pid_file: str | None = None
+    match: str | None = None
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ class _Actions:
         del caller
         world = self._manager.world
         chosen = self._chosen(request)
+        self._foreign(request, chosen, "stop")  # nobody is asked about what would be refused
         named = {unit.key for unit in chosen}
         keys = [key for key in select.with_dependents(world, chosen) if world.units[key].phase in ACTIVE]
         steps: list[PlanStep] = [_stop_step(world.units[key], key in named) for key in keys]

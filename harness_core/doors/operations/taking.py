@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness_core.domain import select, views
-from harness_core.domain.errors import Conflict, UsageError
+from harness_core.domain.errors import Conflict, HarnessError, UsageError
 from harness_core.domain.executor import ExecRequest, ExecSession, Executor, Marker
 from harness_core.domain.protocol import Adopt, Done, Exec, ExecResult, Name
-from harness_core.domain.states import ACTIVE, Phase
+from harness_core.domain.states import ACTIVE, Phase, Started
 from harness_core.domain.stimuli import Give, Taken
 from harness_core.domain.unit import Unit
 from harness_core.doors.table import Caller, Stream, Table
@@ -21,6 +21,8 @@ from harness_core.runtime.manager import Manager
 __all__ = ["bind"]
 
 ADOPT_DEADLINE = 10.0
+#: in which what is to be taken over can be named
+_WAYS = ("pid", "port", "pid_file", "match", "container")
 _PIECE = 65_536
 
 
@@ -38,19 +40,39 @@ class _Taking:
     async def adopt(self, request: Adopt, caller: Caller) -> Done:
         unit, executor = self._unit(request)
         name = unit.spec.name
-        given = {"pid": request.pid, "port": request.port, "pid_file": request.pid_file}
-        what = {key: value for key, value in given.items() if value is not None}
+        given = {way: getattr(request, way) for way in _WAYS}
+        what = {way: value for way, value in given.items() if value is not None}
         if len(what) != 1:
-            raise UsageError("cannot adopt: name exactly one of pid, port, pid file")
+            raise UsageError(f"cannot adopt: name exactly one of {', '.join(_WAYS)}")
         if unit.phase in ACTIVE:
             raise Conflict(f"cannot adopt for {name}: it is {views.word(unit)} already")
         if not executor.capabilities.adopt:
             raise UsageError(f"cannot adopt for {name}: the executor for {unit.spec.target['type']} takes nothing over")
         spec = self._manager.launch.spec(unit.with_(epoch=unit.epoch + 1))
-        async with asyncio.timeout(ADOPT_DEADLINE):
-            started = await executor.adopt(spec, what)
+        try:
+            async with asyncio.timeout(ADOPT_DEADLINE):
+                started = await executor.adopt(spec, what)
+        except HarnessError as error:
+            error.message = f"cannot adopt for {name}: {error.message}"
+            raise
+        taken = views.instance(unit.with_(started=started))
+        if holder := self._holder(unit, started):
+            await executor.forget(spec.marker, started.handle)
+            raise Conflict(f"cannot adopt for {name}: {taken} is {holder} already")
         await self._manager.engine.submit(Taken(unit.key, started, caller.request))
-        return {"ok": True, "message": f"{name} is pid {started.pid} from now on; its earlier output is not ours"}
+        return {"ok": True, "message": f"{name} is {taken} from now on"}
+
+    def _holder(self, unit: Unit, started: Started) -> str:
+        """Another unit that runs as this very instance; empty when there is none."""
+        for other in self._manager.world.units.values():
+            known = other.started
+            if known is None or other.key == unit.key or other.phase not in ACTIVE:
+                continue
+            if started.container_id is not None and started.container_id == known.container_id:
+                return other.key
+            if started.container_id is None and started.pid is not None and started.pid == known.pid:
+                return other.key
+        return ""
 
     async def forget(self, request: Name, caller: Caller) -> Done:
         unit, _executor = self._unit(request)

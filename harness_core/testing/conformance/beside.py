@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -87,29 +89,33 @@ class Beside(Suite):
             assert seen.memory_bytes is None or seen.memory_bytes > 0
 
     @needs(able="adopt")
-    async def test_a_running_process_is_adopted(self) -> None:
+    async def test_what_runs_already_is_adopted(self) -> None:
         async with Bench(self) as bench:
-            foreign = await self.foreign_process(bench)
+            what, end = await self.foreign(bench)
             spec = bench.spec(Program())
             async with asyncio.timeout(PATIENCE):
-                started = await bench.executor.adopt(spec, {"pid": foreign.pid})
+                started = await bench.executor.adopt(spec, what)
             one = Instance(spec, Program(), started)
             assert isinstance(await bench.recover(one.marker, one.handle), Running)
             await bench.restart()
             assert isinstance(await bench.recover(one.marker, one.handle), Running)
             waiting = asyncio.create_task(bench.wait(one))
-            foreign.terminate()
-            await asyncio.to_thread(foreign.wait, PATIENCE)
+            await asyncio.to_thread(end)
             exit = await waiting
             assert not exit.success
             assert isinstance(await bench.recover(one.marker, one.handle), Ended)
 
-    async def foreign_process(self, bench: Bench) -> subprocess.Popen[bytes]:
-        """A process that the executor did not start, for ``adopt``."""
+    async def foreign(self, bench: Bench) -> tuple[dict[str, Any], Callable[[], None]]:
+        """Something that runs and that the executor did not start: how ``adopt`` is told of it, and what ends it."""
         program = Program()
         child = subprocess.Popen(["sleep", program.token], stdin=subprocess.DEVNULL, env=dict(os.environ))  # noqa: ASYNC220 - a spawn of a millisecond
         await bench.reaches(lambda: child.pid in processes_with(program.token))
-        return child
+
+        def end() -> None:
+            child.terminate()
+            child.wait(PATIENCE)
+
+        return {"pid": child.pid}, end
 
 
 async def _exec(

@@ -33,6 +33,7 @@ class Recovering(Suite):
             assert found.started.container_id == one.started.container_id
             assert bench.living(one.program) == 1
 
+    @needs(Feature.AT_ONCE)
     async def test_a_running_instance_is_found_by_its_marker_alone(self) -> None:
         """The daemon died between the start and storing the handle."""
         async with Bench(self) as bench:

@@ -1,0 +1,1 @@
+"""The executor ``docker-attach``: containers that somebody else started, looked after and never ended."""
