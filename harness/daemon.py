@@ -23,7 +23,7 @@ from harness_core.doors.doors import Doors
 from harness_core.doors.operations import acting, daemon, logs, reading, resources, stacks, taking
 from harness_core.doors.table import Table
 from harness_core.runtime.crew import Crew
-from harness_core.runtime.daemonlog import configure
+from harness_core.runtime.daemonlog import configure, hide
 from harness_core.runtime.manager import Manager
 from harness_core.runtime.plugins import load_plugins
 from harness_core.runtime.statedir import StateDir, default_path
@@ -108,6 +108,7 @@ class _Daemon:
         self._bind()
         self._table.check()  # before anything is touched: a door without a lock is a defect of ours
         manager = self._manager
+        hide(manager.all_hidden)
         try:
             await manager.open()
             await self._doors.open()
@@ -132,6 +133,7 @@ class _Daemon:
         finally:
             log.info("leaving; services stay")
             await self._close()
+            hide(tuple)
 
     def _bind(self) -> None:
         table, manager = self._table, self._manager

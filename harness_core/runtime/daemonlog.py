@@ -6,22 +6,33 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from harness_core.domain.secrets import mask_text
 
-__all__ = ["configure"]
+__all__ = ["configure", "hide"]
 
 _MAX_BYTES, _BACKUPS = 10_000_000, 5
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
+#: gives the secret values that are known at this moment
+_hidden: Callable[[], Sequence[str]] = tuple
+
+
+def hide(secrets: Callable[[], Sequence[str]]) -> None:
+    """From now on, keep the values that ``secrets`` gives out of the log, wherever they stand."""
+    global _hidden
+    _hidden = secrets
+
+
 class _Text(logging.Formatter):
-    """For people. What is logged of errors, their tracebacks included, may quote what a request held."""
+    """For people. What is logged of errors, their tracebacks included, may quote what a request or a service held."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask_text(super().format(record))
+        return mask_text(super().format(record), _hidden())
 
 
 class _Json(logging.Formatter):
@@ -30,10 +41,10 @@ class _Json(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": mask_text(record.getMessage()),
+            "message": mask_text(record.getMessage(), _hidden()),
         }
         if record.exc_info:
-            line["exception"] = mask_text(self.formatException(record.exc_info))
+            line["exception"] = mask_text(self.formatException(record.exc_info), _hidden())
         return json.dumps(line, ensure_ascii=False)
 
 

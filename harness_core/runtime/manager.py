@@ -10,9 +10,9 @@ from pathlib import Path
 
 from harness_core.domain.definition import StackDefinition
 from harness_core.domain.effects import Effect
-from harness_core.domain.executor import Executor, ExecutorContext
+from harness_core.domain.executor import Executor, ExecutorContext, StopReport, Unknown
 from harness_core.domain.secrets import mask_text
-from harness_core.domain.stimuli import Checked, Lost, SpawnFailed, Stimulus
+from harness_core.domain.stimuli import Checked, Lost, Recovered, SpawnFailed, Stimulus, StopEnded
 from harness_core.domain.store import Store
 from harness_core.domain.views import Clocks
 from harness_core.domain.world import World
@@ -133,10 +133,19 @@ class Manager:
                 news = replace(news, message=self._discreet(news.key, news.message))
             case Lost():
                 news = replace(news, reason=self._discreet(news.key, news.reason))
+            case Recovered(recovery=Unknown(reason)):
+                news = replace(news, recovery=Unknown(self._discreet(news.key, reason)))
+            case StopEnded(report=StopReport(leftovers=left)) if left:
+                told = tuple(self._discreet(news.key, one) for one in left)
+                news = replace(news, report=replace(news.report, leftovers=told))
         self.engine.post(news)
 
     def _discreet(self, key: str, text: str) -> str:
         return mask_text(text, self.hidden(key.partition("/")[0]))
+
+    def all_hidden(self) -> list[str]:
+        """The secret values that are known of any stack."""
+        return sorted({value for stack in self.world.stacks for value in self.hidden(stack)}, key=len, reverse=True)
 
     def hidden(self, stack: str) -> list[str]:
         """The secret values that are known of a stack, the longest first."""

@@ -23,6 +23,47 @@ from tests.faults.lab import Lab
 pytestmark = pytest.mark.e2e
 
 
+#: an executor whose every call but the first fails, with an error that tells what it was given
+TELLING = """
+import asyncio
+from pydantic import BaseModel
+from harness_core.domain.executor import Capabilities, ExecutorPlugin
+from harness_core.domain.hookspecs import hookimpl
+from harness_core.domain.states import Handle, Started
+
+class Options(BaseModel):
+    type: str
+    watched: bool = True
+
+class Telling:
+    capabilities = Capabilities(stop=True)
+    def __init__(self, context): pass
+    async def open(self): pass
+    async def close(self): pass
+    async def start(self, spec):
+        said = f"cannot log in with {spec.env['DB_PASSWORD']}"
+        return Started(Handle("telling", {"said": said, "watched": spec.options.watched}))
+    async def wait(self, marker, handle):
+        if not handle.data["watched"]:
+            await asyncio.sleep(3600)
+        raise RuntimeError(handle.data["said"])
+    async def recover(self, marker, handle): raise LookupError(handle.data["said"])
+    async def stop(self, marker, handle, *, signal, grace): raise ValueError(handle.data["said"])
+    async def forget(self, marker, handle): raise OSError(self)
+
+@hookimpl
+def harness_executors(register):
+    register(ExecutorPlugin(kind="telling", options=Options, factory=Telling, summary="tells all"))
+"""
+TOLD = f"""
+name: told
+settings: {{env: {{DB_PASSWORD: {canary("db-password")}}}}}
+services:
+  tells: {{target: {{type: telling}}}}
+  stays: {{target: {{type: telling, watched: false}}, stop: {{timeout: 100ms}}}}
+"""
+
+
 @dataclass
 class Said:
     """All that was said to people and programs, by what said it."""
@@ -52,7 +93,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
     (lab.folder / "birds.yaml").write_text(STACK)
     (lab.folder / "birds.env").write_text(ENV_FILE)
     (lab.folder / "bad.yaml").write_text(BAD_STACK)
+    (lab.folder / "told.yaml").write_text(TOLD)
     lab.env = {"HARNESS_CONFIG_DIR": str(lab.root / "config")}
+    lab.install_plugin(TELLING, "telling")
     try:
         lab.boot()
         yield live(Said(lab))
@@ -69,6 +112,8 @@ def live(said: Said) -> Said:
         said.run(verb, "bad.yaml", "-o", "json")
     said.run("start", "birds.yaml", "--timeout", "8s", "-v")
     said.run("start", "bad.yaml")
+    said.run("start", "told.yaml", "--timeout", "3s")
+    said.run("stop", "stays", "-y", "--timeout", "2s")
     said.run("plan", "birds.yaml")
     env = f"E_PASSWORD={canary('exec-env')}"
     said.run("exec", "-e", env, "holder", "false", f"--password={canary('exec-option')}")
@@ -77,10 +122,14 @@ def live(said: Said) -> Said:
     said.tokens += [connection.rpartition(".")[2], (lab.state / "token").read_text().strip()]
     said.run("-H", connection + canary("connection"), "status")
     look(said)
+    lab.kill()
+    lab.kill_keeper()
+    (lab.root / "fired").mkdir()
+    # the next keeper dies of an error when it sees the end of the holder
+    lab.env |= {"HARNESS_FAILPOINTS": "keeper.exit.drained=error", "HARNESS_FAILPOINTS_FIRED": str(lab.root / "fired")}
+    lab.boot()
     said.run("stop", "holder", "-y")
     said.run("start", "holder")
-    lab.kill()
-    lab.boot()
     look(said)
     break_both_sides(said, connection)
     return said
@@ -91,7 +140,7 @@ def look(said: Said) -> None:
     for verb in (["status"], ["events", "--limit", "10000"], ["graph"], ["daemon", "status"], ["doctor"]):
         for style in ("table", "wide", "json"):
             said.run(*verb, "-o", style)
-    for name in ("holder", "shell", "http", "away", "command", "missing", "gives", "takes"):
+    for name in ("tells", "stays", "holder", "shell", "http", "away", "command", "missing", "gives", "takes"):
         for verb in ("describe", "explain", "wait"):
             more = ["--timeout", "1s"] if verb == "wait" else []
             said.run(verb, name, *more)
@@ -135,6 +184,12 @@ def test_the_life_was_as_meant(said: Said) -> None:
     environment = Path(f"/proc/{rows['holder']['pid']}/environ").read_bytes()
     assert {"db-password", "env-file", "settings-variable", "url-env"} <= find(environment)
     assert (said.lab.state / "client-error.log").exists(), said.texts["a defect of the client"]
+    daemon = (said.lab.state / "daemon.log").read_text()
+    assert "Traceback" in daemon
+    for error in ("RuntimeError", "LookupError", "ValueError"):
+        assert f"{error}: cannot log in with ***" in daemon, daemon
+    keeper = (said.lab.state / "executors/process/keeper.log").read_text()
+    assert "fail point keeper.exit.drained" in keeper, "a keeper has told its end with a traceback"
 
 
 def test_nothing_that_is_said_holds_a_secret(said: Said) -> None:

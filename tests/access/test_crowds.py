@@ -130,10 +130,10 @@ async def test_fifty_that_stop_reading_beside_fifty_healthy_ones(lab: Lab) -> No
         tasks = [
             asyncio.create_task(one.follow(await stack.enter_async_context(websocket(endpoint)))) for one in followers
         ]
-        await asyncio.sleep(1)
+        await heard(followers, 50)  # all are there, and past their first breath
         for one in followers:
             one.ages.clear()
-        await asyncio.sleep(3)
+        await heard(followers, 200)
         alone = p99([age for one in followers for age in one.ages])
         resident = daemon.memory_info().rss
         for one in followers:
@@ -164,6 +164,13 @@ async def test_fifty_that_stop_reading_beside_fifty_healthy_ones(lab: Lab) -> No
     # below this a busy machine's scheduler is measured, not the daemon
     assert beside <= 2 * max(alone, 0.05)
     assert resumed(lab.client, len(stored) // 2) == stored[len(stored) // 2 :]
+
+
+async def heard(followers: list[Follower], times: int) -> None:
+    """Until each has heard the ticker so many times."""
+    async with asyncio.timeout(30):
+        while any(len(one.ages) < times for one in followers):
+            await asyncio.sleep(0.05)
 
 
 def connections_of(lab: Lab) -> int:

@@ -96,6 +96,16 @@ class Lab:
         disguised = f"import runpy, sys; sys.executable = {self.python!r}; "
         return ["-c", disguised + "runpy.run_module('harness', run_name='__main__', alter_sys=True)"]
 
+    def install_plugin(self, body: str, name: str = "bad") -> None:
+        """A distribution of its own on the import path, as a package manager would leave it."""
+        place = self.root / "plugins"
+        info = place / f"{name}_plugin-1.0.dist-info"
+        info.mkdir(parents=True)
+        (place / f"{name}_plugin.py").write_text(body)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-plugin\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[harness.executors]\n{name} = {name}_plugin\n")
+        self.env["PYTHONPATH"] = f"{self.environment()['PYTHONPATH']}:{place}"
+
     def boot(self, **more: Any) -> float:
         """Start a daemon; returns when it answers, with the seconds that took."""
         began = time.monotonic()

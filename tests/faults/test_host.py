@@ -339,20 +339,9 @@ def harness_executors(register):
 """
 
 
-def install_plugin(lab: Lab, body: str, name: str = "bad") -> None:
-    """A distribution of its own on the import path, as a package manager would leave it."""
-    place = lab.root / "plugins"
-    info = place / f"{name}_plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (place / f"{name}_plugin.py").write_text(body)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[harness.executors]\n{name} = {name}_plugin\n")
-    lab.env["PYTHONPATH"] = f"{lab.environment()['PYTHONPATH']}:{place}"
-
-
 @pytest.mark.parametrize("how", ["raise", "exit", "block", *(["hang"] if LONG else [])])
 def test_a_plugin_that_fails_while_it_works_hurts_nobody_else(lab: Lab, how: str) -> None:
-    install_plugin(lab, PLUGIN)
+    lab.install_plugin(PLUGIN)
     lab.stack(
         f"services: {{b: {{target: {{type: bad, how: {how}}}, restart: no}},"
         " good: {target: {type: process, shell: '{actor} good'}, restart: no}}"
@@ -374,7 +363,7 @@ def test_a_plugin_that_fails_while_it_works_hurts_nobody_else(lab: Lab, how: str
 
 @pytest.mark.parametrize("body", ["raise RuntimeError('broken')", "import sys; sys.exit(3)", "def f(: pass", "x = 1"])
 def test_a_plugin_that_cannot_be_loaded_is_named_and_skipped(lab: Lab, body: str) -> None:
-    install_plugin(lab, body + "\n")
+    lab.install_plugin(body + "\n")
     lab.stack(ONE)
     lab.boot()
     rows = {row["name"]: row for row in lab.client.plugins()["plugins"]}

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.actor import line
 from tests.faults.lab import LONG, Lab, alive, until
+from tests.faults.tally import Tally
 
 pytestmark = pytest.mark.e2e
 
@@ -48,7 +49,7 @@ def flood(lab: Lab) -> tuple[int, int]:
 
 
 @pytest.mark.timeout(3600 if LONG else 240)
-def test_killed_again_and_again_under_a_flood_no_byte_is_lost(lab: Lab) -> None:
+def test_killed_again_and_again_under_a_flood_no_byte_is_lost(lab: Lab, tally: Tally) -> None:
     dice = random.Random(2)
     pid, quiet = flood(lab)
     kills = 0
@@ -58,7 +59,8 @@ def test_killed_again_and_again_under_a_flood_no_byte_is_lost(lab: Lab) -> None:
         kills += 1
     until(lambda: not alive(pid), "the flood to end", 600 if LONG else 60)
     rows = until(lambda: (r := lab.rows())["flood"]["phase"] in ("completed", "failed") and r, "its end to be told")
-    print(f"{kills} keepers killed under {LINES} lines")
+    tally.rounds = kills
+    tally.note(f"{LINES} lines")
     assert stored(lab, "flood") == expected("flood", LINES)
     assert rows["flood"]["exit"] is not None
     assert rows["flood"]["exit"]["code"] in (0, None), "true, or told as unknown"
@@ -67,7 +69,7 @@ def test_killed_again_and_again_under_a_flood_no_byte_is_lost(lab: Lab) -> None:
 
 
 @pytest.mark.timeout(3600 if LONG else 240)
-def test_killed_together_with_the_daemon_under_a_flood_no_byte_is_lost(lab: Lab) -> None:
+def test_killed_together_with_the_daemon_under_a_flood_no_byte_is_lost(lab: Lab, tally: Tally) -> None:
     dice = random.Random(3)
     pid, quiet = flood(lab)
     for _ in range(60 if LONG else 4):
@@ -77,6 +79,7 @@ def test_killed_together_with_the_daemon_under_a_flood_no_byte_is_lost(lab: Lab)
         lab.boot()
         until(lambda: lab.row("quiet")["phase"] == "running", "the quiet one to be taken back")
         assert lab.row("quiet")["pid"] == quiet
+        tally.rounds += 1
     until(lambda: not alive(pid), "the flood to end", 600 if LONG else 60)
     lab.settled()
     assert stored(lab, "flood") == expected("flood", LINES)

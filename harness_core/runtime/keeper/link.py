@@ -29,6 +29,8 @@ _MAIN = Path(__file__).with_name("__main__.py")
 _ANSWER = 3.0
 _HEARTBEAT = 1.5
 _START = 10.0
+#: a log of keepers that has become so long is begun anew by the next one
+_LOG_SIZE = 256 << 10
 #: between two attempts to get a keeper, doubled up to the second figure
 _AGAIN = (0.05, 5.0)
 
@@ -181,6 +183,7 @@ class KeeperLink:
         if self._lock_held():
             await self._end_holder()
         failpoint("link.launch.before")
+        before = self._log_size()
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             pid = self._spawn(writer)
@@ -201,9 +204,11 @@ class KeeperLink:
             os.close(reader)
         failpoint("link.launch.after")
         if "pid" not in said:
-            raise KeeperLost(f"a new keeper did not come up: {said.get('error') or self._last_words()}")
+            raise KeeperLost(f"a new keeper did not come up: {said.get('error') or self._last_words(before)}")
 
     def _spawn(self, writer: int) -> int:
+        # the last words of those before it are kept, within bounds
+        how = os.O_APPEND if self._log_size() < _LOG_SIZE else os.O_TRUNC
         # it outlives us: a session of its own, none of our fds, and nothing of our environment to leak to services
         return os.posix_spawn(
             sys.executable,
@@ -212,7 +217,7 @@ class KeeperLink:
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, writer, 1),
-                (os.POSIX_SPAWN_OPEN, 2, str(self._log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                (os.POSIX_SPAWN_OPEN, 2, str(self._log), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o600),
             ],
             setsid=True,
         )
@@ -221,9 +226,17 @@ class KeeperLink:
     def _log(self) -> Path:
         return self._directory / "keeper.log"
 
-    def _last_words(self) -> str:
+    def _log_size(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0
+
+    def _last_words(self, before: int) -> str:
+        """The last line that was written to the log since it had this size."""
         with contextlib.suppress(OSError):
-            lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+            said = self._log.read_bytes()
+            lines = said[before if before < _LOG_SIZE else 0 :].decode("utf-8", "replace").strip().splitlines()
             if lines:
                 return lines[-1]
         return "it said nothing"
