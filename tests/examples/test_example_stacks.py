@@ -125,6 +125,17 @@ def test_variables_have_the_values_of_the_running_service(session: Session) -> N
 
 
 @pytest.mark.e2e
+def test_a_program_in_the_background_and_a_look_at_it(session: Session) -> None:
+    start(session, "background")
+    rows = units(session)
+    assert rows["server"]["pid"] == rows["onlooker"]["pid"]
+    assert ":" in harness(session, "logs onlooker --tail all")
+    assert "only looks on" in harness(session, "stop onlooker", code=6)
+    harness(session, "stop background --yes")
+    assert_gone(rows)
+
+
+@pytest.mark.e2e
 def test_a_web_application_with_postgresql_redis_and_nginx(session: Session) -> None:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     programs = {"postgresql": bool(folders), "redis-server": bool(shutil.which("redis-server"))}
