@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.importers.composelayers import Layers
@@ -35,6 +36,7 @@ def translate(sources: Sequence[Source], report: Report) -> Draft:
     shared = Shared(
         layers,
         report,
+        project=_project(name or sources[0].folder),
         networks=_entries(top.take("networks")),
         volumes=_entries(top.take("volumes")),
         files={kind: _entries(top.take(kind)) for kind in ("secrets", "configs")},
@@ -118,6 +120,11 @@ class _Project:
                     yield {"task": self._names[copy], **rest}
                 else:
                     yield {"service": self._names[copy], **rest} if rest else self._names[copy]
+
+
+def _project(name: str) -> str:
+    """What compose calls the project, in the names of its volumes."""
+    return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
 
 
 def _entries(item: Item | None) -> dict[str, Item]:

@@ -21,12 +21,14 @@ class Shared:
         layers: Layers,
         report: Report,
         *,
+        project: str,
         networks: Mapping[str, Item],
         volumes: Mapping[str, Item],
         files: Mapping[str, Mapping[str, Item]],
     ) -> None:
         self.layers = layers
         self._report = report
+        self._project = project
         self._networks = networks
         self._volumes = volumes
         #: of ``secrets`` and ``configs``
@@ -40,10 +42,12 @@ class Shared:
                 report.lose(item.entries[key].spot, f"networks.{name}.{key}", "the stack has a network of its own")
 
     def volume(self, name: str) -> str:
-        """What a volume of the project is called outside of it, where the file says so."""
+        """What a volume of the project is called outside of it, so that the stack finds what is in it already."""
         item = self._volumes.get(name)
         called = None if item is None else item.entries.get("name")
-        return name if called is None else called.text
+        if called is not None:
+            return called.text
+        return name if item is None or _is_external(item) or not self._project else f"{self._project}_{name}"
 
     def network(self, names: frozenset[str], spot: Spot, path: str) -> str | None:
         """The one network of a container: ``None`` for the stack's own."""

@@ -22,6 +22,8 @@ class Source:
     read: Callable[[str], str | None]
     #: the paths that match a pattern, in order
     find: Callable[[str], list[str]]
+    #: what its folder is called
+    folder: str = ""
     #: whether somebody said what the stack is to be called, whatever the file says
     named: bool = False
     #: the way from the folder of the new stack file to this file's; "" where they are the same

@@ -17,18 +17,18 @@ from harness_core.domain.errors import InvalidConfiguration
 __all__ = ["imported", "lost", "mistakes", "stack", "unit"]
 
 
-def imported(form: str | None, folder: Mapping[str, str], *files: str, **options: Any) -> Made:
-    """What comes of the named files of a folder; of its first one when none is named."""
+def imported(form: str | None, there: Mapping[str, str], *files: str, **options: Any) -> Made:
+    """What comes of the named ones of the files that are there; of the first one when none is named."""
 
     def read(path: str) -> str | None:
-        return folder.get(posixpath.normpath(path))
+        return there.get(posixpath.normpath(path))
 
     def find(pattern: str) -> list[str]:
-        return sorted(fnmatch.filter(folder, posixpath.normpath(pattern)))
+        return sorted(fnmatch.filter(there, posixpath.normpath(pattern)))
 
-    chosen = files or (next(iter(folder)),)
-    options = {"name": "shop", **options}
-    sources = [Source(file=name, text=folder[name], read=read, find=find, **options) for name in chosen]
+    chosen = files or (next(iter(there)),)
+    options = {"name": "shop", "folder": "shop", **options}
+    sources = [Source(file=name, text=there[name], read=read, find=find, **options) for name in chosen]
     return convert(sources, form, "./schema.json")
 
 

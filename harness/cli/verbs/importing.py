@@ -96,6 +96,7 @@ def _sources(files: Sequence[str], out: str, name: str | None) -> list[Source]:
             file="<stdin>" if file == "-" else file,
             text=read_text(file),
             name=name or plain_name(os.path.basename(os.path.abspath(folder))),
+            folder=os.path.basename(os.path.abspath(folder)),
             named=name is not None,
             read=read,
             find=find,
