@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import threading
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from executors.compose.command import Part
+from executors.compose.journal import Journal, Marks
 from executors.docker.engine import Engine, EngineLost, EngineRefused
 from executors.docker.frames import Piece, Resume, cut, since_of
 from executors.docker.logs import clock_difference
@@ -46,55 +46,6 @@ _LINE = 1 << 20
 _APART = 60
 #: a clock that was set back by less than this was not set back, in nanoseconds
 _STEP = 1_000_000
-
-#: by container and stream: the engine's time of the last record that is stored, and how many there were of it
-Marks = dict[str, dict[str, tuple[str, int]]]
-
-
-@dataclass(slots=True)
-class _Journal:
-    """What is stored, and what was about to be. The file is replaced as a whole."""
-
-    path: Path
-    epoch: int
-    marks: Marks = field(default_factory=dict)
-    #: wall clock minus the clock that nobody sets, when the marks were taken
-    clock: int = 0
-    #: where in our log the last bytes began, and those bytes
-    offsets: dict[str, int] = field(default_factory=dict)
-    data: dict[str, bytes] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path, epoch: int) -> _Journal:
-        """The newest one, be it of an earlier life; an empty one of ``epoch`` where there is none."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            head, _, rest = path.read_bytes().partition(b"\n")
-            value = json.loads(head)
-            marks = {
-                str(container): {str(stream): (str(mark[0]), int(mark[1])) for stream, mark in streams.items()}
-                for container, streams in value["marks"].items()
-            }
-            offsets = {stream: int(value["offsets"][stream]) for stream in STREAMS}
-            first = int(value["sizes"][0])
-            data = dict(zip(STREAMS, (rest[:first], rest[first:]), strict=True))
-            return cls(path, int(value["epoch"]), marks, int(value["clock"]), offsets, data)
-        return cls(path, epoch)
-
-    def write(self) -> None:
-        """Raises ``OSError`` on a full disk."""
-        first, second = (self.data.get(stream, b"") for stream in STREAMS)
-        head = {
-            "epoch": self.epoch,
-            "marks": self.marks,
-            "clock": self.clock,
-            "offsets": self.offsets,
-            "sizes": [len(first), len(second)],
-        }
-        fresh = self.path.with_suffix(".log.new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as file:
-            file.writelines((json.dumps(head).encode(), b"\n", first, second))
-        fresh.replace(self.path)
 
 
 @dataclass(slots=True)
@@ -128,7 +79,7 @@ class ProjectLog:
             stream: SegmentWriter(folder, stream, max_size=spec.max_size, max_files=spec.max_files)
             for stream in STREAMS
         }
-        self._journal: _Journal | None = None
+        self._journal: Journal | None = None
         self._readers: dict[str, _Reader] = {}
         #: what is appended is appended in one thread at a time, also after a reader was cancelled
         self._storing = threading.Lock()
@@ -234,15 +185,15 @@ class ProjectLog:
         marks = self._known().marks.get(container, {})
         return {stream: Resume(Mark(0, *marks[stream]) if stream in marks else Mark(), 0) for stream in STREAMS}
 
-    def _known(self) -> _Journal:
+    def _known(self) -> Journal:
         """What is stored, as far as it could be; after a full disk, and at first, that is found out anew."""
         if self._journal is None:
             self._journal = self._mended()
         return self._journal
 
-    def _mended(self) -> _Journal:
+    def _mended(self) -> Journal:
         """The journal, with our log made to agree with it: what a daemon that died was about to append is in it."""
-        journal = _Journal.read(self._path, self._marker.epoch)
+        journal = Journal.read(self._path, self._marker.epoch)
         for stream, writer in self._writers.items():
             if stream in journal.offsets:
                 stored = max(0, writer.end - journal.offsets[stream])
@@ -284,7 +235,7 @@ class ProjectLog:
     def _store(self, data: dict[str, bytes], marks: Marks) -> None:
         journal = self._known()
         offsets = {stream: writer.end for stream, writer in self._writers.items()}
-        fresh = _Journal(journal.path, journal.epoch, marks, clock_difference(), offsets, data)
+        fresh = Journal(journal.path, journal.epoch, marks, clock_difference(), offsets, data)
         fresh.write()
         failpoint("compose.log.journal")
         # from here on it counts as stored: what a full disk keeps out of the log is appended from the journal
