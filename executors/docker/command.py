@@ -192,7 +192,7 @@ def _log_config(logs: LogsSpec) -> dict[str, Any]:
     size = max(logs.max_size, 16 << 20)
     return {
         "Type": "local",
-        "Config": {"max-size": str(size), "max-file": str(max(2, min(logs.max_files, 10))), "compress": "false"},
+        "Config": {"max-size": str(size), "max-file": str(min(logs.max_files, 10)), "compress": "false"},
     }
 
 

@@ -349,8 +349,8 @@ def _short(error: BaseException) -> str:
 
 
 _HINTS = {
-    errno.ENOENT: "there is no such socket; is Docker installed and running?",
-    errno.ECONNREFUSED: "nobody listens there; is Docker running?",
-    errno.EACCES: "not permitted; is your user in the group docker?",
-    errno.EPERM: "not permitted; is your user in the group docker?",
+    errno.ENOENT: "there is no such socket",
+    errno.ECONNREFUSED: "nobody listens there",
+    errno.EACCES: "not permitted (is your user in the group docker?)",
+    errno.EPERM: "not permitted (is your user in the group docker?)",
 }

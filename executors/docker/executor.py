@@ -112,7 +112,7 @@ class DockerExecutor:
             engine = await self._have_engine()
         except EngineLost as error:
             raise StartFailed(
-                f"cannot start {spec.marker.key}: {error}", hint="harness doctor tells what is missing"
+                f"cannot start {spec.marker.key}: {error}", hint="is Docker installed and running? harness doctor tells"
             ) from None
         try:
             container = await Births(engine, self._context.instance, self._networks).bear(spec, options)

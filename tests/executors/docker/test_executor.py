@@ -273,13 +273,13 @@ async def test_without_an_engine_it_says_so(tmp_path: Path, monkeypatch: pytest.
     await executor.open()
     try:
         spec = StartSpec(Marker("s", "a", 1), DockerOptions(image=IMAGE), env={}, base_dir=tmp_path)
-        with pytest.raises(StartFailed, match="is Docker installed and running") as failed:
+        with pytest.raises(StartFailed, match="there is no such socket") as failed:
             await executor.start(spec)
         assert not failed.value.permanent
         found = await executor.recover(spec.marker, None)
         assert isinstance(found, Unknown)
         report = await executor.stop(spec.marker, Handle("docker", {"id": "x", "engine": "y"}), signal=15, grace=1)
-        assert "is Docker installed and running" in report.leftovers[0]
+        assert "there is no such socket" in report.leftovers[0]
     finally:
         await executor.close()
 
