@@ -16,7 +16,7 @@ from executors.docker.engine import Engine, EngineLost, EngineRefused
 from executors.docker.finding import find_running, plan_for
 from executors.docker.handle import Container, DockerHandle
 from executors.docker.inspection import inspect_container
-from executors.docker.lives import Life, find_container
+from executors.docker.lives import Life, find_container, paused
 from executors.docker.logs import Follower
 from executors.docker.networks import Networks
 from executors.docker.options import DockerOptions
@@ -201,6 +201,8 @@ class DockerExecutor:
             await births.remove(found.id)
             await self._networks.tidy(engine, marker.stack)
             return Gone()
+        if found.status == "paused":
+            return Unknown(paused(found))
         plan = None if known is None else known.plan
         life = await self._hold(marker, found, plan)
         if not found.alive:

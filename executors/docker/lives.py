@@ -15,7 +15,7 @@ from executors.docker.logs import Follower
 from harness_core.domain.executor import Lost, Marker
 from harness_core.domain.states import Exit
 
-__all__ = ["Life", "find_container"]
+__all__ = ["Life", "find_container", "paused"]
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,8 @@ class Life:
             if str(now.state.get("StartedAt")) != self._begun:
                 self._begun, self._killed = str(now.state.get("StartedAt")), None
                 self._break("its container was restarted by somebody else")
+            elif now.status == "paused" and not self.stopping:
+                self._break(paused(now))
             return None
         exit_ = now.exit()
         if self._killed is not None and not self.stopping:
@@ -160,6 +162,11 @@ class Life:
         self._engine.unwatch(self.container, self)
         if not self.exit.done():
             self.exit.set_result(exit_)
+
+
+def paused(container: Container) -> str:
+    """What is told of a container that somebody froze: it neither runs nor has it ended."""
+    return f"its container is paused by somebody else; docker unpause {container.name} lets it go on"
 
 
 def _by_hand(signum: int) -> str:

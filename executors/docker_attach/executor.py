@@ -13,7 +13,7 @@ from executors.docker.executor import DockerExecutor
 from executors.docker.finding import find_running, plan_for
 from executors.docker.handle import Container
 from executors.docker.inspection import inspect_container
-from executors.docker.lives import find_container
+from executors.docker.lives import find_container, paused
 from executors.docker.records import Record
 from executors.docker.session import ContainerExec
 from executors.docker_attach.command import described
@@ -107,6 +107,8 @@ class DockerAttachExecutor(DockerExecutor):
         if found is None:
             seen = None if record is None else record.exit
             return Ended(seen or Exit(note="its container was removed by somebody else"))
+        if found.status == "paused":
+            return Unknown(paused(found))
         life = await self._hold(marker, found, known.plan)
         if found.alive:
             return Running(self._started(found, known, engine))

@@ -342,11 +342,24 @@ async def test_renamed_by_somebody_else_is_the_same_one(harness: Harness) -> Non
     assert harness.engine.containers() == []
 
 
-async def test_paused_by_somebody_else_is_shown_and_can_be_stopped(harness: Harness) -> None:
+async def test_paused_by_somebody_else_it_neither_runs_nor_has_it_ended(harness: Harness) -> None:
+    spec, started = await harness.start()
+    waiting = asyncio.create_task(harness.executor.wait(spec.marker, started.handle))
+    harness.engine.call("POST", f"/containers/{started.container_id}/pause")
+    async with asyncio.timeout(5):
+        with pytest.raises(Lost, match="paused by somebody else; docker unpause"):
+            await waiting
+    found = await harness.executor.recover(spec.marker, started.handle)
+    assert isinstance(found, Unknown)
+    assert "paused" in found.reason
+    assert (await harness.executor.inspect(spec.marker, started.handle)).details["state"] == "paused"
+    harness.engine.call("POST", f"/containers/{started.container_id}/unpause")
+    assert isinstance(await harness.executor.recover(spec.marker, started.handle), Running)
+
+
+async def test_paused_by_somebody_else_it_can_be_stopped(harness: Harness) -> None:
     spec, started = await harness.start()
     harness.engine.call("POST", f"/containers/{started.container_id}/pause")
-    assert isinstance(await harness.executor.recover(spec.marker, started.handle), Running)
-    assert (await harness.executor.inspect(spec.marker, started.handle)).details["state"] == "paused"
     report = await harness.executor.stop(spec.marker, started.handle, signal=signal.SIGTERM, grace=5)
     assert (report.forced, report.leftovers) == (False, ())
 
