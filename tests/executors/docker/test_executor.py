@@ -466,7 +466,7 @@ async def test_nothing_runs_in_what_does_not_run(harness: Harness) -> None:
         await harness.executor.signal(spec.marker, started.handle, signal.SIGHUP)
     with pytest.raises(NotFound):
         await harness.executor.inspect(spec.marker, started.handle)
-    with pytest.raises(UsageError, match="docker-attach"):
+    with pytest.raises(UsageError, match="named by its name or id"):
         await harness.executor.adopt(spec, {})
 
 
