@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from harness_core.domain.addresses import Viewpoint
 from harness_core.domain.errors import HarnessError
-from harness_core.domain.spec import LimitsSpec, LogsSpec, UnitSpec
+from harness_core.domain.spec import HostSpec, LimitsSpec, LogsSpec, UnitSpec
 from harness_core.domain.states import Exit, Handle, Started
 
 __all__ = [
@@ -80,6 +80,8 @@ class StartSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     #: names in ``env`` that only the caller's session set: they mean nothing to an instance in another world
     inherited: frozenset[str] = frozenset()
+    #: by name: the machine that the target names, and those on the way to it, as far as the stack file defines them
+    hosts: Mapping[str, HostSpec] = field(default_factory=dict)
 
 
 class StartFailed(HarnessError):

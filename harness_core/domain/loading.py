@@ -24,6 +24,7 @@ from harness_core.domain.diagnostics import Diagnostics, Place, did_you_mean
 from harness_core.domain.document import Document
 from harness_core.domain.drafts import Draft, EnvFiles, collect_uses, readable_dependencies
 from harness_core.domain.envfile import inherited
+from harness_core.domain.hosts import check_hosts
 from harness_core.domain.protocol import Diagnostic, StackSource
 from harness_core.domain.spec import MAX_NAME, NAME, ServiceFile, Settings, StackFile, TaskFile, UnitSpec
 from harness_core.domain.states import Kind
@@ -95,7 +96,7 @@ class _Loading:
         for draft in drafts.values():
             draft.uses.extend(collect_uses(document, draft.path))
             env_files.load(draft)
-        for check in (check_dependencies, check_references, check_cycles, check_ports, check_health):
+        for check in (check_dependencies, check_references, check_cycles, check_ports, check_health, check_hosts):
             check(document, drafts)
         settings = Settings() if file is None else file.settings
         units = {
@@ -105,6 +106,7 @@ class _Loading:
                 stack=self.instance or (file.name if file else ""),
                 base_dir=self.source.base_dir,
                 settings=settings,
+                hosts={} if file is None else file.hosts,
                 inherited=inherited(self.source.env),
                 restart=getattr(self.options.get(draft.target_type), "RESTART", None),
             )

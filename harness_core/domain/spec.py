@@ -85,6 +85,8 @@ class UnitSpec(BaseModel):
     kind: Kind
     target: dict[str, Any]
     """With `type`; validated by the plugin's options model at loading and again, resolved, at the start."""
+    hosts: dict[str, HostSpec] = Field(default_factory=dict)
+    """By name: the machine that the target names, and those on the way to it."""
     base_dir: str
     """Absolute directory of the stack file."""
     env: dict[str, str] = Field(default_factory=dict)

@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from harness_core.domain.policies import Dependency, LimitsSpec, LogsSpec, PortNumber, PortSpec, RestartSpec, StopSpec
 from harness_core.domain.probes import Check
@@ -138,14 +138,21 @@ class Settings(Model):
     """Added to the environment of every process of the stack."""
 
 
+def _plain(value: str) -> str:
+    # configuration may put either into a command line of a shell's (ProxyCommand), as OpenSSH fears too
+    if not re.fullmatch(r"[^\s\x00-\x20\x7f'\"`$\\;&<>|(){}-][^\s\x00-\x20\x7f'\"`$\\;&<>|(){}]*", value):
+        raise ValueError("write it without spaces, quotes and signs that a shell knows, and without a leading dash")
+    return value
+
+
 class HostSpec(Model):
     """Another machine, reached over SSH."""
 
-    address: str
+    address: Annotated[str, AfterValidator(_plain)]
     """A name or an address."""
     port: PortNumber = 22
     """Of its SSH server."""
-    user: str | None = None
+    user: Annotated[str, AfterValidator(_plain)] | None = None
     """Log in as this user."""
     identity_file: str | None = None
     """A private key."""

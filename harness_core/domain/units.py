@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness_core.domain.drafts import Draft
+from harness_core.domain.hosts import hosts_for
 from harness_core.domain.spec import (
     Condition,
     Edge,
+    HostSpec,
     RestartPolicy,
     ServiceFile,
     Settings,
@@ -49,6 +51,7 @@ def build_unit(
     settings: Settings,
     inherited: Mapping[str, str],
     restart: RestartPolicy | None = None,
+    hosts: Mapping[str, HostSpec] | None = None,
 ) -> UnitSpec:
     """The specification of a draft without errors; ``restart`` is the policy of its target type where none is given."""
     model = draft.model
@@ -59,6 +62,7 @@ def build_unit(
         "name": draft.name,
         "kind": draft.kind,
         "target": model.target,
+        "hosts": hosts_for(model.target, hosts or {}) if draft.target_type == "remote" else {},
         "base_dir": base_dir,
         "env": {**inherited, **own},
         "inherited": tuple(sorted(set(inherited) - set(own))),
@@ -141,6 +145,8 @@ def digest_of(unit: UnitSpec) -> str:
     """SHA-256 over what an instance is made of, the same for equal units in every process."""
     made_of = unit.model_dump(mode="json", include=_MADE_OF)
     made_of["env"] = {k: v for k, v in unit.env.items() if k not in unit.inherited}
+    if unit.hosts:  # left out when empty: the digests of all other units stay what they were
+        made_of["hosts"] = {name: host.model_dump(exclude={"labels"}) for name, host in unit.hosts.items()}
     canonical = json.dumps(made_of, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

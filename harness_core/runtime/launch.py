@@ -82,6 +82,7 @@ class Launch:
             inherited=frozenset(
                 name for name in unit.spec.inherited if unit.spec.env.get(name) == resolved.env.get(name)
             ),
+            hosts=unit.spec.hosts,
         )
 
     def check(self, unit: Unit) -> Check:
