@@ -27,7 +27,8 @@ __all__ = ["KeeperLink"]
 _MAIN = Path(__file__).with_name("__main__.py")
 #: no answer for so long means frozen
 _ANSWER = 3.0
-_HEARTBEAT = 1.5
+#: how often a keeper is asked that nobody has anything to say to; the only thing that ticks while nothing happens
+_HEARTBEAT = 4.0
 _START = 10.0
 #: a log of keepers that has become so long is begun anew by the next one
 _LOG_SIZE = 256 << 10
