@@ -100,8 +100,8 @@ class Kit:
         return await self.start(name, epoch, binary=sys.executable, args=["-u", "-c", code], **more)
 
     @staticmethod
-    async def until(condition: Callable[[], Any]) -> Any:
-        return await until(condition)
+    async def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+        return await until(condition, timeout)
 
     def output(self, name: str = "a", stream: str = "stdout") -> bytes:
         segments = list_segments(str(self.sink.root / "s" / name), stream)

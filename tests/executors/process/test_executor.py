@@ -194,7 +194,7 @@ async def test_a_frozen_keeper_is_replaced(kit: Any) -> None:
     await kit.until_output(b"ready")
     frozen = kit.keeper
     os.kill(frozen, signal.SIGSTOP)
-    await kit.until(lambda: kit.keeper != frozen)
+    await kit.until(lambda: kit.keeper != frozen, 20)
     os.kill(started.pid, signal.SIGTERM)
     assert (await kit.executor.wait(MARKER, started.handle)).code == 6
 
