@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -14,45 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.asking import Asking
 from tests.faults.lab import LONG, Lab, until
 
 pytestmark = pytest.mark.e2e
-
-#: what the slowest of a hundred answers may take; shared machines are given some room beside the promise of 200 ms
-P99 = 0.2
-NOISE = float(os.environ.get("HARNESS_FAULTS_NOISE", "0.1"))
-
-
-class Asking(threading.Thread):
-    """Asks for the status again and again, and notes how long each answer took."""
-
-    def __init__(self, lab: Lab) -> None:
-        super().__init__()
-        self._lab = lab
-        self._over = threading.Event()
-        self.took: list[float] = []
-
-    def run(self) -> None:
-        client = self._lab.client
-        while not self._over.is_set():
-            began = time.perf_counter()
-            client.status(names=["one"])
-            self.took.append(time.perf_counter() - began)
-            self._over.wait(0.02)
-
-    def __enter__(self) -> Asking:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
-
-    def judge(self, what: str) -> None:
-        worst = statistics.quantiles(self.took, n=100)[98]
-        usual = statistics.median(self.took)
-        print(f"{what}: {len(self.took)} answers, p50 {usual * 1e3:.1f} ms, p99 {worst * 1e3:.1f} ms")
-        assert worst < P99 + NOISE
 
 
 def cpu(pid: int) -> float:
@@ -68,7 +32,7 @@ def test_two_hundred_services_die_at_once(lab: Lab) -> None:
     lab.boot()
     lab.start()
     before = {name: row["pid"] for name, row in lab.rows().items()}
-    with Asking(lab) as asking:
+    with Asking(lab, ["one"]) as asking:
         time.sleep(0.3)  # some answers in peace
         for name in names:
             os.kill(before[name], signal.SIGKILL)
@@ -94,7 +58,7 @@ def test_crash_loops(lab: Lab) -> None:
     lab.stack(f"services:\n  one: {{target: {{type: process, binary: sleep, args: [1000]}}}}\n{loops}")
     lab.boot()
     lab.start("one")
-    with Asking(lab) as asking:
+    with Asking(lab, ["one"]) as asking:
         lab.start(wait=False)
         until(lambda: all(lab.row(f"n{n}")["phase"] == "failed" for n in range(0, 40, 2)), "those to be given up", 30)
         pid = int(lab.card()["pid"])
@@ -162,7 +126,7 @@ def test_health_checks_that_hang_or_never_end(lab: Lab, behave: str, count: int)
         lab.stack(f"services:\n  one: {{target: {{type: process, binary: sleep, args: [1000]}}}}\n{units}")
         lab.boot()
         lab.start("one")
-        with Asking(lab) as asking:
+        with Asking(lab, ["one"]) as asking:
             lab.start(wait=False)
             until(lambda: all(row["phase"] == "running" for row in lab.rows().values()), "all to run", 40)
             time.sleep(4)  # several rounds of checks
