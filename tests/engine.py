@@ -18,7 +18,7 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
@@ -28,7 +28,7 @@ import pytest
 
 from harness_core.runtime.keeper.procfs import read_stat
 
-__all__ = ["IMAGE", "Engine", "missing"]
+__all__ = ["IMAGE", "Engine", "busybox", "missing"]
 
 #: what every engine here has: busybox under ``/bin``, a shell as command, no ``ENTRYPOINT``
 IMAGE = "harness-test/busybox:1"
@@ -104,6 +104,7 @@ class Engine:
                     # each engine its own addresses, so that two test runs on a machine do not take each other's
                     f"--default-address-pool=base=10.{128 + os.getpid() % 100}.0.0/16,size=26",
                     "--shutdown-timeout=2",
+                    "--max-download-attempts=1",  # there is no network here that could be better the next time
                     *self.options,
                 ],
                 stdin=subprocess.DEVNULL,
@@ -211,7 +212,7 @@ class Engine:
         """Import busybox as an image; ``changes`` are lines of a Dockerfile such as ``ENV A=b``."""
         repo, _, version = tag.partition(":")
         query = "".join(f"&changes={_quoted(line)}" for line in ('CMD ["/bin/sh"]', *changes))
-        self.call("POST", f"/images/create?fromSrc=-&repo={repo}&tag={version}{query}", _busybox())
+        self.call("POST", f"/images/create?fromSrc=-&repo={repo}&tag={version}{query}", busybox())
 
 
 class _Connection(HTTPConnection):
@@ -233,7 +234,7 @@ def _quoted(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
-def _busybox() -> bytes:
+def busybox(more: Mapping[str, bytes] | None = None) -> bytes:
     """The file system of the image: busybox under all of its names, a user besides root, and a place to write to."""
     program = shutil.which("busybox")
     assert program is not None
@@ -241,6 +242,7 @@ def _busybox() -> bytes:
     files = {
         "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n",
         "etc/group": b"root:x:0:\napp:x:1000:\n",
+        **(more or {}),
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from executors.docker.command import (
@@ -68,13 +68,16 @@ class Births:
                 raise
         failpoint("docker.remove.after")
 
-    async def bear(self, spec: StartSpec, options: DockerOptions) -> Container:
-        """Start the life that ``spec`` is about. Raises ``StartFailed`` when nothing of it is left, or ``Lost``."""
+    async def bear(self, spec: StartSpec, options: DockerOptions, tell: Callable[[str], None]) -> Container:
+        """Start the life that ``spec`` is about. Raises ``StartFailed`` when nothing of it is left, or ``Lost``.
+
+        ``tell`` hears, once a second at most, how far it is with the image.
+        """
         failpoint("docker.bear.before")
         existing = await self._clear(spec.marker)
         if existing is not None:
             return existing
-        image = await ensure_image(self._engine, spec, options)
+        image = await ensure_image(self._engine, spec, options, tell)
         try:
             if options.network is not None:
                 return await self._on(spec, options, image, options.network, "")

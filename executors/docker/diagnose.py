@@ -82,8 +82,8 @@ async def doctor(env: Mapping[str, str] | None = None) -> list[Finding]:
         there = await asyncio.to_thread(os.path.exists, address.socket or "/")
         if address.source == "default" and not there:
             return [Finding(name, "ok", f"none at {address.url}; only containers need one")]
-        hint = "only containers need it; is Docker running, and does DOCKER_HOST or the context name it?"
-        return [Finding(name, "warning", str(error), hint)]
+        hint = error.remedy or "is Docker running, and does DOCKER_HOST or the context name it?"
+        return [Finding(name, "warning", str(error), f"only containers need it; {hint}")]
     except EngineRefused as refused:
         return [Finding(name, "problem", f"{where}: {refused.message}")]
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from executors.docker.address import Address, BadAddress, find_address
+from executors.docker.reasons import why_not
 from executors.docker.transport import Exchange, open_exchange, query
 from harness_core.domain.executor import Lost
 
@@ -48,7 +48,14 @@ _EVENTS = ["create", "start", "restart", "die", "oom", "destroy", "rename", "pau
 
 
 class EngineLost(Lost):
-    """The engine cannot be reached, or gave no answer; what was asked of it may have been done."""
+    """The engine cannot be reached, or gave no answer; what was asked of it may have been done.
+
+    ``remedy`` is what a person can do about it, where that is known.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class EngineRefused(Exception):
@@ -155,7 +162,7 @@ class Engine:
             status = error.response.status_code if error.response is not None else 500
             raise EngineRefused(status, str(error.explanation or error)) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise EngineLost(f"{self._name} cannot be reached: {_short(error)}") from None
+            raise self._unreachable(error) from None
         except DockerException as error:
             raise EngineRefused(500, str(error)) from None
 
@@ -235,7 +242,11 @@ class Engine:
         except BadAddress as error:
             raise EngineLost(str(error)) from None
         except OSError as error:
-            raise EngineLost(f"{self._name} cannot be reached: {_short(error)}") from None
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Exception) -> EngineLost:
+        why, remedy = why_not(error)
+        return EngineLost(f"{self._name} cannot be reached: {why}", remedy)
 
     @property
     def _name(self) -> str:
@@ -335,22 +346,3 @@ def _version(text: str) -> tuple[int, int]:
 
 def _dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
-
-
-def _short(error: BaseException) -> str:
-    """The innermost reason, in words: libraries wrap it several times."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno is not None:
-            return _HINTS.get(seen.errno, os.strerror(seen.errno).lower())
-        inner = [argument for argument in seen.args if isinstance(argument, BaseException)]
-        seen = inner[0] if inner else seen.__cause__ or seen.__context__
-    return str(error).split("\n")[0][:200] or type(error).__name__
-
-
-_HINTS = {
-    errno.ENOENT: "there is no such socket",
-    errno.ECONNREFUSED: "nobody listens there",
-    errno.EACCES: "not permitted (is your user in the group docker?)",
-    errno.EPERM: "not permitted (is your user in the group docker?)",
-}

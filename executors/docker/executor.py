@@ -8,6 +8,7 @@ import signal as signals
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from executors.docker.births import Births
@@ -112,10 +113,13 @@ class DockerExecutor:
             engine = await self._have_engine()
         except EngineLost as error:
             raise StartFailed(
-                f"cannot start {spec.marker.key}: {error}", hint="is Docker installed and running? harness doctor tells"
+                f"cannot start {spec.marker.key}: {error}",
+                hint=error.remedy or "is Docker installed and running? harness doctor tells",
             ) from None
         try:
-            container = await Births(engine, self._context.instance, self._networks).bear(spec, options)
+            births = Births(engine, self._context.instance, self._networks)
+            tell = partial(self._context.progress, spec.marker)
+            container = await births.bear(spec, options, tell)
             await self._hold(spec.marker, container)
             return container.started(self._engine_id, engine.address.host)
         except EngineRefused as refused:

@@ -295,6 +295,9 @@ class ExecutorContext:
     logs: LogSink
     #: identifies this state directory among others on the machine; part of every marker outside
     instance: str
+    #: say, on the event loop, how far a start has come that takes long (an image is fetched): a short sentence that is
+    #: shown as the unit's reason until the start ends. At most once a second for each start: each is stored
+    progress: Callable[[Marker, str], None] = lambda marker, how_far: None
 
 
 @dataclass(frozen=True, slots=True)

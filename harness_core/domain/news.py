@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import assert_never
 
 from harness_core.domain.aftermath import after_death, exited, fail, stop_ended
-from harness_core.domain.effects import StartChecks, StopChecks, Watch
+from harness_core.domain.effects import Effect, StartChecks, StopChecks, Watch
 from harness_core.domain.events import EventType
 from harness_core.domain.executor import Ended, Gone, Running, Unknown
 from harness_core.domain.health import HealthState
 from harness_core.domain.patience import checked
 from harness_core.domain.states import Exit, Health, Kind, Phase, Reason, Started, Wanted
 from harness_core.domain.steps import LOOK_AGAIN, RECOVER_RETRY, Step, enter, tell
-from harness_core.domain.stimuli import Checked, Exited, Lost, News, Recovered, Spawned, SpawnFailed, StopEnded
+from harness_core.domain.stimuli import (
+    Checked,
+    Exited,
+    Lost,
+    News,
+    Progressed,
+    Recovered,
+    Spawned,
+    SpawnFailed,
+    StopEnded,
+)
 from harness_core.domain.unit import Unit
 
 __all__ = ["alive", "hear"]
@@ -29,6 +39,8 @@ def hear(unit: Unit, news: News, now: float) -> Step:
             return alive(unit.with_(ports={**unit.ports, **news.ports}), news.started, now, "started")
         case SpawnFailed():
             return _not_spawned(unit, news, now)
+        case Progressed():
+            return _progressed(unit, news.message)
         case Exited():
             return exited(unit, news.exit, now)
         case StopEnded():
@@ -85,10 +97,21 @@ def _awaited(unit: Unit, why: str, now: float, patience: float) -> Step:
     """Look again soon. That it waits is told once, and again only when it waits for another reason."""
     reason = Reason("absent", f"waits for it to appear: {why}")
     after = unit.with_(reason=reason, deadline=now + min(LOOK_AGAIN, patience))
-    if unit.reason == reason:
-        return after, ()
+    return after, () if unit.reason == reason else _still(after)
+
+
+def _progressed(unit: Unit, how_far: str) -> Step:
+    """That a start takes long is told once; after that only its reason says how far it is."""
+    if unit.phase is not Phase.STARTING:
+        return unit, ()
+    after = unit.with_(reason=Reason("progress", how_far))
+    return after, () if unit.reason.code == "progress" else _still(after)
+
+
+def _still(unit: Unit) -> tuple[Effect, ...]:
+    """Tell a new reason for the phase that it is in already."""
     phase = unit.phase.value
-    return after, (tell(after, EventType.STATE, reason.sentence, **{"from": phase, "to": phase}),)
+    return (tell(unit, EventType.STATE, unit.reason.sentence, **{"from": phase, "to": phase}),)
 
 
 def _unknown(unit: Unit, why: str, now: float) -> Step:

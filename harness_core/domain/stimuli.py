@@ -17,6 +17,7 @@ __all__ = [
     "Give",
     "Lost",
     "News",
+    "Progressed",
     "Recovered",
     "SpawnFailed",
     "Spawned",
@@ -114,6 +115,15 @@ class SpawnFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """A start is not at its end yet, and says how far it has come."""
+
+    key: str
+    epoch: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     key: str
     epoch: int
@@ -175,5 +185,5 @@ class Boot:
     copied: bool = False
 
 
-News = Spawned | SpawnFailed | Exited | StopEnded | Lost | Recovered | Checked
+News = Spawned | SpawnFailed | Progressed | Exited | StopEnded | Lost | Recovered | Checked
 Stimulus = WantUp | WantDown | Apply | Give | Taken | News | TimePassed | Boot

@@ -27,6 +27,7 @@ from harness_core.domain.stimuli import (
     Exited,
     Give,
     Lost,
+    Progressed,
     Recovered,
     Spawned,
     SpawnFailed,
@@ -77,7 +78,7 @@ def handle(world: World, stimulus: Stimulus, now: float) -> tuple[World, tuple[E
             turn.give(stimulus)
         case Taken():
             turn.step(stimulus.key, lambda unit: lifecycle.take(unit, stimulus, now))
-        case Spawned() | SpawnFailed() | Exited() | StopEnded() | Lost() | Recovered() | Checked():
+        case Spawned() | SpawnFailed() | Progressed() | Exited() | StopEnded() | Lost() | Recovered() | Checked():
             turn.step(stimulus.key, lambda unit: lifecycle.hear(unit, stimulus, now))
         case TimePassed():
             for key, unit in world.units.items():

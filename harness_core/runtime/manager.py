@@ -10,9 +10,9 @@ from pathlib import Path
 
 from harness_core.domain.definition import StackDefinition
 from harness_core.domain.effects import Effect
-from harness_core.domain.executor import Executor, ExecutorContext, StopReport, Unknown
+from harness_core.domain.executor import Executor, ExecutorContext, Marker, StopReport, Unknown
 from harness_core.domain.secrets import mask_text
-from harness_core.domain.stimuli import Checked, Lost, Recovered, SpawnFailed, Stimulus, StopEnded
+from harness_core.domain.stimuli import Checked, Lost, Progressed, Recovered, SpawnFailed, Stimulus, StopEnded
 from harness_core.domain.store import Store
 from harness_core.domain.views import Clocks
 from harness_core.domain.world import World
@@ -63,7 +63,7 @@ class Manager:
             directory = self.state_dir / "executors" / kind
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
-                executor = plugin.factory(ExecutorContext(directory, self.logs, self._instance))
+                executor = plugin.factory(ExecutorContext(directory, self.logs, self._instance, self._progressed))
                 async with asyncio.timeout(OPEN_DEADLINE):
                     await executor.open()
             except asyncio.CancelledError:
@@ -124,12 +124,15 @@ class Manager:
     def _checked(self, key: str, epoch: int, ok: bool | None, detail: str, seconds: float) -> None:
         self._post(Checked(key, epoch, ok, detail, seconds))
 
+    def _progressed(self, marker: Marker, how_far: str) -> None:
+        self._post(Progressed(marker.key, marker.epoch, how_far))
+
     def _post(self, news: Stimulus) -> None:
         """Tell the world, without the secrets of a stack in what is said about it: it will stand in the journal."""
         match news:
             case Checked():
                 news = replace(news, detail=self._discreet(news.key, news.detail))
-            case SpawnFailed():
+            case SpawnFailed() | Progressed():
                 news = replace(news, message=self._discreet(news.key, news.message))
             case Lost():
                 news = replace(news, reason=self._discreet(news.key, news.reason))

@@ -24,6 +24,7 @@ from harness_core.domain.stimuli import (
     Checked,
     Exited,
     Lost,
+    Progressed,
     Recovered,
     Spawned,
     SpawnFailed,
@@ -166,6 +167,7 @@ def _answers(state: State, effect: Effect) -> Iterator[tuple[str, Stimulus, Stat
             yield "start fails", SpawnFailed(key, epoch, "no"), state
             yield "start is impossible", SpawnFailed(key, epoch, "no", permanent=True), state
             yield "is not there yet", SpawnFailed(key, epoch, "no", absent=True), state
+            yield "takes long", Progressed(key, epoch, "half"), replace(state, flying=(effect, *state.flying))
             yield "start unanswered", Lost(key, epoch, "timeout"), born
             yield "start unanswered and void", Lost(key, epoch, "timeout"), state
         case Stop(key, epoch):

@@ -18,6 +18,7 @@ from harness_core.domain.stimuli import (
     Exited,
     Give,
     Lost,
+    Progressed,
     Recovered,
     Spawned,
     SpawnFailed,
@@ -169,6 +170,18 @@ def test_what_it_is_to_attach_to_is_looked_for_until_its_time_to_start_is_over()
     play.feel(SpawnFailed(A, 1, "no container is called x", absent=True))
     assert play["a"].phase is Phase.FAILED
     assert play["a"].reason.sentence == "no container is called x; waited 2.5 s for it"
+
+
+def test_how_far_a_long_start_has_come_is_its_reason_and_told_once() -> None:
+    play = Play(service("a"))
+    play.effects.clear()
+    for how_far in ("fetches an image", "fetches an image: 1 of 2 layers"):
+        assert play.feel(Progressed(A, 1, how_far)) == []
+        assert (play["a"].phase, play["a"].reason.sentence) == (Phase.STARTING, how_far)
+    assert [event.cause for event in told(play, EventType.STATE)] == ["fetches an image"]
+    play.feel(Spawned(A, 1, started()))
+    play.feel(Progressed(A, 1, "late"))
+    assert (play["a"].phase, play["a"].reason.sentence) == (Phase.RUNNING, "")
 
 
 def test_what_was_waited_for_in_vain_is_waited_for_again_as_the_policy_wants() -> None:

@@ -13,11 +13,12 @@ import pytest
 
 from executors.docker.command import LABELS
 from executors.docker.engine import THREADS
-from tests.engine import IMAGE, Engine
+from tests.engine import IMAGE, Engine, busybox
 from tests.faults.asking import NOISE, Asking
 from tests.faults.lab import LONG, Lab, until
 from tests.faults.tally import Tally
 from tests.proxy import Proxy
+from tests.registry import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -161,22 +162,31 @@ def goes_on_as_one(lab: Lab, engine: Engine, before: set[str]) -> None:
 
 
 def test_an_end_while_the_stream_of_events_was_cut_is_found(lab: Lab, engine: Engine, proxy: Proxy) -> None:
-    """More happens meanwhile than an engine remembers."""
-    stack(lab)
+    """More happens meanwhile than an engine remembers: no stream of events, however far back it goes, tells of it."""
+    stack(lab, 2)
     lab.boot()
     lab.start()
-    (one,) = ids(engine)
+    before = ids(engine)
+    one = next(row["Id"] for row in engine.containers() if row["Labels"][LABELS.SERVICE] == "a0")
+    since = int(time.time()) - 60
     proxy.refuse()
     engine.call("POST", f"/containers/{one}/kill")
+    until(lambda: one not in ids(engine), "it to be dead")
     noise = engine.run("noise", "sleep", "100")
     for number in range(300):
         engine.call("POST", f"/containers/{noise}/rename?name=noise{number}")
     engine.remove(noise)
+    remembered = engine.call("GET", f"/events?since={since}&until={int(time.time()) + 1}")
+    assert remembered.count(b'"Action":"rename"') > 200
+    assert one.encode() not in remembered
     proxy.serve()
     began = time.monotonic()
     until(lambda: lab.row("a0")["phase"] == "failed", "its end to be known")
-    assert time.monotonic() - began < BACK + SLACK
+    assert time.monotonic() - began < BACK + NOISE
     assert "exit code 137" in lab.row("a0")["reason"]
+    until(lambda: lab.row("a1")["phase"] == "running", "the other to be right again")
+    assert ids(engine) == before - {one}
+    assert lab.row("a1")["epoch"] == 1
 
 
 def test_absent_when_the_daemon_starts(lab: Lab, engine: Engine, proxy: Proxy) -> None:
@@ -209,6 +219,28 @@ def test_absent_when_a_container_is_to_start(lab: Lab, engine: Engine, proxy: Pr
     until(lambda: lab.row("a0")["phase"] == "running", "it to run")
     assert len(ids(engine)) == 1
     lab.stop()
+
+
+def test_a_registry_that_stalls_is_seen_in_the_status(lab: Lab, engine: Engine) -> None:
+    lab.env["DOCKER_HOST"] = engine.host
+    registry = Registry(busybox({"srv/noise": os.urandom(1 << 20)}))
+    try:
+        stack(lab, image=registry.image, pull="missing")
+        lab.boot()
+        lab.start(wait=False)
+        until(lambda: "layers, " in lab.row("a0")["reason"], "some of the image to be here")
+        row = lab.row("a0")
+        assert row["phase"] == "starting"
+        assert row["reason"].startswith(f"fetches the image {registry.image}: 0 of 1 layers, ")
+        registry.go_on.set()
+        until(lambda: lab.row("a0")["phase"] == "running", "it to run")
+        assert lab.row("a0")["reason"] == ""
+        told = [event["cause"] for event in lab.told("state")]
+        assert told.count(f"fetches the image {registry.image}") == 1
+        assert not any("layers" in cause for cause in told), "how far it is, is no event"
+        lab.stop()
+    finally:
+        registry.close()
 
 
 def test_frozen_while_a_container_is_made(lab: Lab, engine: Engine, proxy: Proxy) -> None:

@@ -28,7 +28,9 @@ class Harness:
         self.base = root
         self.logs = FileLogSink(root / "logs")
         (root / "state").mkdir(exist_ok=True)
-        self.context = ExecutorContext(root / "state", self.logs, instance)
+        #: what starts said of how far they were
+        self.told: list[str] = []
+        self.context = ExecutorContext(root / "state", self.logs, instance, lambda marker, said: self.told.append(said))
         self.executor = DockerExecutor(self.context)
         self._markers: set[Marker] = set()
 
