@@ -22,6 +22,7 @@ _PROGRAM = re.compile(r'exec: \\?"([^"\\]+)\\?"')
 _NETWORK = re.compile(r"network (\S+) (?:not found|is not)")
 _USER = re.compile(r"unable to find (?:user|group) ([^:\s]+)")
 _MOUNT = re.compile(r"bind source path does not exist: (\S+)")
+_VOLUME = re.compile(r'error evaluating symlinks from mount source "([^"]*/volumes/([^/"]+)/_data)"')
 
 
 def is_port_conflict(refused: EngineRefused) -> int | None:
@@ -43,8 +44,13 @@ def explain(refused: EngineRefused, marker: Marker, options: DockerOptions) -> S
             f"{begin}: there is no {match[1]} to mount", hint="make it, or correct volumes", permanent=True
         )
     if match := _NETWORK.search(said):
-        hint = f"docker network create {match[1]}" if options.network else "start it again"
+        if options.network is None:  # ours: the next try makes it anew
+            return StartFailed(f"{begin}: its network {match[1]} was removed by somebody else")
+        hint = f"docker network create {match[1]}"
         return StartFailed(f"{begin}: there is no network {match[1]}", hint=hint, permanent=True)
+    if match := _VOLUME.search(said):
+        hint = f"is its disk mounted? docker volume rm {match[2]} lets it begin anew, empty"
+        return StartFailed(f"{begin}: the volume {match[2]} has lost its folder {match[1]}", hint=hint, permanent=True)
     if "could not select device driver" in said:
         hint = "install the GPU vendor's container toolkit for this engine, or take gpus out"
         return StartFailed(

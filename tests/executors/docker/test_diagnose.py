@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
-from executors.docker.diagnose import doctor
+from executors.docker.diagnose import doctor, explain
+from executors.docker.engine import EngineRefused
+from executors.docker.options import DockerOptions
+from harness_core.domain.executor import Marker
 from tests.engine import Engine
 
 #: this machine's own, which these tests have nothing to do with
@@ -35,6 +39,15 @@ async def test_an_engine_that_is_named_and_not_there(tmp_path: Path) -> None:
     assert "there is no such socket" in finding.detail
 
 
+async def test_a_socket_without_an_engine_behind_it(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "left.sock"))
+    (finding,) = await doctor({"DOCKER_HOST": f"unix://{tmp_path}/left.sock"})
+    assert finding.status == "warning"
+    assert finding.detail.endswith("cannot be reached: nobody listens there")
+    assert "sudo systemctl start docker" in finding.hint
+
+
 async def test_something_else_behind_the_socket(tmp_path: Path) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
@@ -58,3 +71,9 @@ async def test_no_engine_at_all_is_no_problem(tmp_path: Path) -> None:
     (finding,) = await doctor({"HOME": str(tmp_path)})
     assert finding.status == "ok"
     assert "only containers need one" in finding.detail
+
+
+def test_a_network_of_ours_that_somebody_removes_in_between_is_made_anew_by_the_next_try() -> None:
+    refused, marker = EngineRefused(404, "network shop-89abcdef not found"), Marker("shop", "web", 1)
+    assert not explain(refused, marker, DockerOptions(image="x")).permanent
+    assert explain(refused, marker, DockerOptions(image="x", network="shop-89abcdef")).permanent
