@@ -143,7 +143,7 @@ async def end_tool(leader: ProcessIdentity, marker: str, scanner: Scanner) -> No
 
 
 def _said(output: Path) -> str:
-    """The end of what it said: what it calls an error, or else the last line."""
+    """The end of what it said: what it calls an error, with what it announces, or else the last lines."""
     try:
         with output.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
@@ -151,8 +151,12 @@ def _said(output: Path) -> str:
     except OSError:
         return ""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower() or "invalid" in line.lower()]
-    return "; ".join(dict.fromkeys((errors or lines)[-3:]))[:1000]
+    errors = [
+        line
+        for line, before in zip(lines, ["", *lines], strict=False)
+        if "error" in line.lower() or "invalid" in line.lower() or before.endswith(":")
+    ]
+    return "; ".join(dict.fromkeys((errors or lines)[-3:])).replace(":;", ":")[:1000]
 
 
 async def doctor() -> list[Finding]:

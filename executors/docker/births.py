@@ -127,7 +127,7 @@ class Births:
         ports: Mapping[str, PortMapping],
     ) -> Container:
         key = network_key(options.network, spec.marker.stack)
-        schemes = {name: (one.key, spec.schemes.get(name, "http")) for name, one in ports.items()}
+        schemes = {name: (one.key, spec.schemes.get(name, one.scheme)) for name, one in ports.items()}
         payload = create_payload(
             spec,
             options,

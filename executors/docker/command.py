@@ -33,6 +33,7 @@ __all__ = [
 HOST_NAME = "host.docker.internal"
 #: where a task in a container writes its outputs
 INSIDE_OUTPUT = "/run/harness-output"
+_CONSISTENCY = ("cached", "delegated", "consistent")
 
 
 class LABELS:
@@ -197,16 +198,24 @@ def _log_config(logs: LogsSpec) -> dict[str, Any]:
 
 
 def _mounts(spec: StartSpec, options: DockerOptions) -> dict[str, Any]:
-    mounts = []
+    mounts, binds = [], []
     for volume in volumes_of(spec, options):
+        if volume.relabelled and volume.source:
+            # the newer form of a mount cannot say it
+            binds.append(f"{volume.source}:{volume.target}:{','.join(volume.modes)}")
+            continue
         mount: dict[str, Any] = {"Target": volume.target, "ReadOnly": volume.read_only}
         if volume.is_bind:
             mount |= {"Type": "bind", "Source": volume.source}
         else:
             mount |= {"Type": "volume", **({"Source": volume.source} if volume.source else {})}
+            if "nocopy" in volume.modes:
+                mount["VolumeOptions"] = {"NoCopy": True}
+        if asked := [mode for mode in volume.modes if mode in _CONSISTENCY]:
+            mount["Consistency"] = asked[-1]
         mounts.append(mount)
-    mounts += [{"Type": "tmpfs", "Target": path} for path in options.tmpfs]
-    return {"Mounts": mounts}
+    tmpfs = {path: rest for path, _, rest in (text.partition(":") for text in options.tmpfs)}
+    return {"Mounts": mounts, "Binds": binds, "Tmpfs": tmpfs}
 
 
 def _limits(spec: StartSpec, options: DockerOptions) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from executors.docker.options import DockerOptions
 from harness_core.domain.executor import Finding, Marker, StartFailed
 from harness_core.runtime import ports
 
-__all__ = ["doctor", "explain", "is_port_conflict"]
+__all__ = ["NO_ENGINE", "doctor", "explain", "is_port_conflict"]
+
+#: what to do when the engine cannot be reached
+NO_ENGINE = "is Docker installed and running? harness doctor tells"
 
 _PORT = re.compile(
     r":(\d+)(?: failed)?: port is already allocated|listen (?:tcp|udp)\S* \S*?:(\d+): bind: address already in use"

@@ -13,6 +13,7 @@ from typing import Any
 
 from executors.docker.births import Births
 from executors.docker.command import Plan, environment
+from executors.docker.diagnose import NO_ENGINE
 from executors.docker.engine import Engine, EngineLost, EngineRefused
 from executors.docker.finding import find_running, plan_for
 from executors.docker.handle import Container, DockerHandle
@@ -112,10 +113,7 @@ class DockerExecutor:
         try:
             engine = await self._have_engine()
         except EngineLost as error:
-            raise StartFailed(
-                f"cannot start {spec.marker.key}: {error}",
-                hint=error.remedy or "is Docker installed and running? harness doctor tells",
-            ) from None
+            raise StartFailed(f"cannot start {spec.marker.key}: {error}", hint=error.remedy or NO_ENGINE) from None
         try:
             births = Births(engine, self._context.instance, self._networks)
             tell = partial(self._context.progress, spec.marker)
@@ -205,15 +203,17 @@ class DockerExecutor:
             await births.remove(found.id)
             await self._networks.tidy(engine, marker.stack)
             return Gone()
-        if found.status == "paused":
-            return Unknown(paused(found))
         plan = None if known is None else known.plan
-        life = await self._hold(marker, found, plan)
-        if not found.alive:
-            return Ended(await life.wait())
-        if known is None or plan is None:
-            return Running(found.started(self._engine_id, engine.address.host))
-        return Running(found.described(known.to_handle(), plan, engine.address.host))
+        if found.alive:
+            if known is None or plan is None:
+                started = found.started(self._engine_id, engine.address.host)
+            else:
+                started = found.described(known.to_handle(), plan, engine.address.host)
+            if found.status == "paused":
+                return Unknown(paused(found), started)
+            await self._hold(marker, found, plan)
+            return Running(started)
+        return Ended(await (await self._hold(marker, found, plan)).wait())
 
     async def wait(self, marker: Marker, handle: Handle) -> Exit:
         life = self._lives.get(marker)

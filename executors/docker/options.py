@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ __all__ = ["BuildOptions", "DeviceRequest", "DockerOptions", "LimitOptions", "Pu
 
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _VOLUME_MODES = {"ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent"}
+_OURS = "harness."
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
@@ -48,8 +50,27 @@ def _volume(value: str) -> str:
     return value
 
 
+def _tmpfs(value: str) -> str:
+    if not holds_reference(value) and not value.startswith("/"):
+        raise ValueError(f"{value!r} is no folder inside; write /run or /run:size=64m,mode=1777")
+    return value
+
+
 def _command(value: Any) -> Any:
-    return [_text(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_text(part) for part in value]
+    if isinstance(value, str):
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"cannot be split into words: {str(error).lower()}") from None
+    return value
+
+
+def _label(name: str) -> str:
+    if name.startswith(_OURS):
+        raise ValueError(f"{name!r}: labels that begin with '{_OURS}' are how harness finds its containers")
+    return name
 
 
 def _container_name(value: str) -> str:
@@ -71,7 +92,17 @@ class Volume(BaseModel):
     #: a path of this machine, the name of a volume, or ``None`` for a volume without a name
     source: str | None
     target: str
-    read_only: bool = False
+    #: what stands behind the last colon, in the order written
+    modes: tuple[str, ...] = ()
+
+    @property
+    def read_only(self) -> bool:
+        return "ro" in self.modes
+
+    @property
+    def relabelled(self) -> bool:
+        """Whether it gets the label of SELinux that lets containers see it."""
+        return "z" in self.modes or "Z" in self.modes
 
     @property
     def is_bind(self) -> bool:
@@ -81,15 +112,15 @@ class Volume(BaseModel):
 def parse_volume(text: str) -> Volume:
     """Read ``SOURCE:TARGET[:ro]`` or ``TARGET``. Raises ``ValueError`` that says what is wrong."""
     parts = text.split(":")
-    modes: set[str] = set()
+    modes: tuple[str, ...] = ()
     if len(parts) > 1 and set(parts[-1].split(",")) <= _VOLUME_MODES:
-        modes = set(parts.pop().split(","))
+        modes = tuple(parts.pop().split(","))
     source, target = (None, parts[0]) if len(parts) == 1 else (parts[0], parts[-1])
     if len(parts) > 2 or not target.startswith("/") or source == "":
         raise ValueError(f"{text!r} is not a volume; write './data:/data', 'name:/data' or '/etc/x:/etc/x:ro'")
     if source is not None and not source.startswith(("/", ".", "~")) and not _VOLUME.fullmatch(source):
         raise ValueError(f"{source!r} is neither the name of a volume nor a path; a path begins with './' or '/'")
-    return Volume(source=source, target=target, read_only="ro" in modes)
+    return Volume(source=source, target=target, modes=modes)
 
 
 class BuildOptions(Model):
@@ -121,7 +152,7 @@ class LimitOptions(Model):
 class DeviceRequest(Model):
     """GPUs, handed to the engine as they are asked for."""
 
-    count: int | Literal["all"] | None = None
+    count: Annotated[int, Field(gt=0)] | Literal["all"] | None = None
     """How many, or all of them."""
     devices: list[Text] = Field(default_factory=list)
     """Which, by index or UUID, instead of `count`."""
@@ -168,8 +199,8 @@ class DockerOptions(Model):
     """What it listens on: `5432` (published on a free port), `"8080:80"`, ranges; a map gives names."""
     volumes: list[Annotated[str, AfterValidator(_volume)]] = Field(default_factory=list)
     """`./folder:/inside`, `name:/inside`, with `:ro` for reading only."""
-    tmpfs: list[str] = Field(default_factory=list)
-    """Folders that are kept in memory."""
+    tmpfs: list[Annotated[str, AfterValidator(_tmpfs)]] = Field(default_factory=list)
+    """Folders that are kept in memory, such as `/run` or `/run:size=64m,mode=1777`."""
     user: Text | None = None
     """Whom it runs as inside, such as `1000:1000`."""
     working_dir: str | None = Field(default=None, min_length=1)
@@ -182,7 +213,7 @@ class DockerOptions(Model):
     """More names under which others of its network find it."""
     name: Annotated[str, AfterValidator(_container_name)] | None = None
     """The container's name; default: stack, service and a mark of this daemon."""
-    labels: dict[str, Text] = Field(default_factory=dict)
+    labels: dict[Annotated[str, AfterValidator(_label)], Text] = Field(default_factory=dict)
     """Labels of the container."""
     limits: LimitOptions = Field(default_factory=LimitOptions)
     """What it may use."""
@@ -227,6 +258,8 @@ class DockerOptions(Model):
                     raise ValueError(f"{name}: a name is for one port; write ranges as a list")
                 found[name] = one
         else:
-            for value in self.ports:
-                found |= {one.name: one for one in parse_port(value)}
+            for one in (one for value in self.ports for one in parse_port(value)):
+                # one port may be published several times, and each time counts
+                again = found.get(one.name, one) != one
+                found[f"{one.name}-{one.published or 'auto'}" if again else one.name] = one
         return found

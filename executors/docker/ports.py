@@ -32,6 +32,11 @@ class PortMapping:
         return str(self.inner) if self.protocol == "tcp" else f"{self.inner}-{self.protocol}"
 
     @property
+    def scheme(self) -> str:
+        """With what its URL begins where the stack file does not say."""
+        return "http" if self.protocol == "tcp" else self.protocol
+
+    @property
     def key(self) -> str:
         """How the engine calls it: ``5432/tcp``."""
         return f"{self.inner}/{self.protocol}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from executors.docker.command import Plan
+from executors.docker.diagnose import NO_ENGINE
 from executors.docker.engine import Engine, EngineLost, EngineRefused
 from executors.docker.executor import DockerExecutor
 from executors.docker.finding import find_running, plan_for
@@ -60,7 +61,8 @@ class DockerAttachExecutor(DockerExecutor):
             await asyncio.to_thread(self._begin_record, spec.marker, found.id)
             await self._hold(spec.marker, found, plan)
         except EngineLost as error:
-            raise StartFailed(f"cannot attach {spec.marker.key}: {error}", absent=True) from None
+            remedy = error.remedy or NO_ENGINE
+            raise StartFailed(f"cannot attach {spec.marker.key}: {error}", hint=remedy, absent=True) from None
         except EngineRefused as refused:
             raise StartFailed(f"cannot attach {spec.marker.key}: the engine says: {refused.message}") from None
         except OSError as error:
@@ -108,7 +110,7 @@ class DockerAttachExecutor(DockerExecutor):
             seen = None if record is None else record.exit
             return Ended(seen or Exit(note="its container was removed by somebody else"))
         if found.status == "paused":
-            return Unknown(paused(found))
+            return Unknown(paused(found), self._started(found, known, engine))
         life = await self._hold(marker, found, known.plan)
         if found.alive:
             return Running(self._started(found, known, engine))

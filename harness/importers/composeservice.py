@@ -176,7 +176,7 @@ class ComposeService:
             for item in self.fields.items(kind):
                 volumes += self._file(kind, folder, item)
         target.put("volumes", [volume for volume in volumes if volume])
-        target.put("tmpfs", [text.partition(":")[0] for text in tmpfs if text])
+        target.put("tmpfs", [text for text in tmpfs if text])
 
     def _file(self, kind: str, folder: str, item: Item) -> list[str]:
         """A secret or config that is a file, mounted for reading."""

@@ -125,9 +125,14 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The truth cannot be had now (engine frozen, link down); ask again later."""
+    """The truth cannot be had now (engine frozen, link down); ask again later.
+
+    ``started`` is given where the instance is certainly there and can be ended, although it does not run (it is
+    paused): one that is not wanted any more is then stopped, and not waited for.
+    """
 
     reason: str
+    started: Started | None = None
 
 
 Recovery = Running | Ended | Gone | Unknown

@@ -139,6 +139,8 @@ def _recovered(unit: Unit, news: Recovered, now: float) -> Step:
             return enter(unit, _resting(unit), now, Reason("not_spawned", "was never started"))
         case Gone():
             return exited(unit, Exit(), now)
+        case Unknown(started=Started() as there) if unit.wanted is Wanted.DOWN or unit.replace:
+            return _found(unit, there, now)
         case Unknown(reason):
             return unit.with_(reason=Reason("unknown", reason), deadline=now + RECOVER_RETRY), ()
         case _:

@@ -136,8 +136,8 @@ class Manager:
                 news = replace(news, message=self._discreet(news.key, news.message))
             case Lost():
                 news = replace(news, reason=self._discreet(news.key, news.reason))
-            case Recovered(recovery=Unknown(reason)):
-                news = replace(news, recovery=Unknown(self._discreet(news.key, reason)))
+            case Recovered(recovery=Unknown(reason) as unknown):
+                news = replace(news, recovery=replace(unknown, reason=self._discreet(news.key, reason)))
             case StopEnded(report=StopReport(leftovers=left)) if left:
                 told = tuple(self._discreet(news.key, one) for one in left)
                 news = replace(news, report=replace(news.report, leftovers=told))

@@ -180,6 +180,7 @@ def _answers(state: State, effect: Effect) -> Iterator[tuple[str, Stimulus, Stat
         case Recover(key, epoch):
             if epoch in state.alive:
                 yield "found running", Recovered(key, epoch, Running(started())), state
+                yield "found halted", Recovered(key, epoch, Unknown("paused", started())), state
             elif epoch in state.dead:
                 yield "found ended", Recovered(key, epoch, Ended(Exit(code=1))), state
                 yield "found gone", Recovered(key, epoch, Gone()), replace(state, dead=state.dead - {epoch})

@@ -565,6 +565,16 @@ def test_a_stop_of_what_is_out_of_sight_is_carried_out_when_it_is_seen_again() -
     assert play.feel(Recovered(A, 1, Running(started()))) == [Watch(A, 1), Stop(A, 1, 10.0)]
 
 
+def test_a_stop_of_what_is_there_and_does_not_run_is_carried_out() -> None:
+    play = running()
+    play.feel(Lost(A, 1, "paused"))
+    play.feel(Recovered(A, 1, Unknown("paused", started())))
+    assert (play["a"].phase, play["a"].reason.sentence) == (Phase.UNKNOWN, "paused"), "wanted up, it is left alone"
+    assert play.feel(WantDown((A,))) == []
+    assert play.later(2.0) == [Recover(A, 1)]
+    assert play.feel(Recovered(A, 1, Unknown("paused", started()))) == [Watch(A, 1), Stop(A, 1, 10.0)]
+
+
 # ── a new daemon, a new machine ──────────────────────────────────────────────────────────────────────────────────────
 
 

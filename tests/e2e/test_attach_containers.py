@@ -49,6 +49,21 @@ def test_it_is_looked_after_and_never_ended(harness: Harness, docker: Engine) ->
     assert docker.inspect(one)["State"]["Running"]
 
 
+def test_one_that_is_paused_can_be_let_go_and_one_of_ours_stopped(harness: Harness, docker: Engine) -> None:
+    one = begin(docker)
+    own = "  own: {target: {type: docker, image: IMAGE, command: [sleep, '1000'], init: true}}\n"
+    harness.write("harness.yaml", STACK + own.replace("IMAGE", IMAGE))
+    harness.ok("start")
+    two = str(harness.rows()["own"]["container_id"])
+    for container in (one, two):
+        docker.call("POST", f"/containers/{container}/pause")
+    until(lambda: harness.run("status").out.count("is paused by somebody else") == 2, "both to be unknown")
+    harness.ok("stop", "-y", "shop", "--timeout", "20s")
+    assert {row["state"] for row in harness.rows().values()} == {"not started", "stopped"}
+    assert docker.inspect(one)["State"]["Paused"], "what is not ours is left as it was"
+    assert [row["Id"] for row in docker.containers()] == [one]
+
+
 def test_a_killed_daemon_loses_and_repeats_nothing_of_it(harness: Harness, docker: Engine) -> None:
     one = begin(docker)
     harness.write("harness.yaml", STACK)

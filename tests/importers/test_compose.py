@@ -51,7 +51,7 @@ TARGET: list[tuple[str, dict[str, Any]]] = [
         "volumes: [{type: bind, source: ./a, target: /b, read_only: true, bind: {create_host_path: true}}]",
         {"volumes": ["./a:/b:ro"]},
     ),
-    ("volumes: [{type: tmpfs, target: /run}]\ntmpfs: '/tmp:size=1m'", {"tmpfs": ["/tmp", "/run"]}),
+    ("volumes: [{type: tmpfs, target: /run}]\ntmpfs: '/tmp:size=1m'", {"tmpfs": ["/tmp:size=1m", "/run"]}),
     ("network_mode: host", {"network": "host"}),
     (
         "container_name: c\nhostname: h\ninit: true\nread_only: true",

@@ -50,6 +50,21 @@ def test_a_docker_without_it_is_none(tmp_path: Path) -> None:
     assert find_tool({"PATH": "/nowhere"}) is None
 
 
+async def test_what_it_announces_is_told_with_it(tmp_path: Path) -> None:
+    said = "printf '%s\\n' 'The file is invalid because:' \"no such key: 'imge'\"; exit 1"
+    with pytest.raises(ToolFailed, match=r"The file is invalid because: no such key: 'imge'"):
+        await run_tool(
+            ["/bin/sh", "-c", said],
+            env={},
+            cwd=tmp_path,
+            output=tmp_path / "output",
+            status=tmp_path / "status",
+            marker="m",
+            deadline=10,
+            scanner=Scanner(),
+        )
+
+
 async def test_doctor_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
     needs("docker-compose")
     (found,) = await doctor()

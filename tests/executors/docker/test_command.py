@@ -98,6 +98,17 @@ def test_paths_of_volumes_are_absolute_and_the_home_is_the_callers() -> None:
     ]
 
 
+def test_what_stands_behind_a_volume_is_asked_for() -> None:
+    asked = payload(volumes=["./a:/a:ro,z", "data:/b:nocopy", "./c:/c:cached", "data:/d:Z"], tmpfs=["/t:size=1m", "/u"])
+    host = asked["HostConfig"]
+    assert host["Binds"] == ["/stack/a:/a:ro,z", "data:/d:Z"]
+    assert host["Mounts"] == [
+        {"Target": "/b", "ReadOnly": False, "Type": "volume", "Source": "data", "VolumeOptions": {"NoCopy": True}},
+        {"Target": "/c", "ReadOnly": False, "Type": "bind", "Source": "/stack/c", "Consistency": "cached"},
+    ]
+    assert host["Tmpfs"] == {"/t": "size=1m", "/u": ""}
+
+
 def test_a_task_writes_its_outputs_through_a_mount() -> None:
     asked = payload({"env": {"HARNESS_OUTPUT": "/state/outputs/3.env"}})
     assert f"HARNESS_OUTPUT={INSIDE_OUTPUT}" in asked["Env"]
@@ -128,7 +139,7 @@ def test_what_the_engine_keeps_of_the_output_follows_what_we_keep() -> None:
 
 
 def test_labels_of_ours_win() -> None:
-    labels = payload(labels={LABELS.EPOCH: "9", "mine": "1"})["Labels"]
+    labels = payload({"labels": {LABELS.EPOCH: "9", "mine": "1"}})["Labels"]
     assert (labels[LABELS.EPOCH], labels["mine"]) == ("3", "1")
 
 

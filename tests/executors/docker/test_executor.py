@@ -76,7 +76,7 @@ async def test_what_it_may_use_and_do_arrives(harness: Harness) -> None:
         security_opt=["no-new-privileges"],
         extra_hosts={"other": "10.9.8.7"},
         aliases=["www"],
-        tmpfs=["/scratch"],
+        tmpfs=["/scratch:size=64k"],
         more={"limits": LimitsSpec(memory=1 << 30, nofile=100)},
     )
     host = harness.inspect(started)["HostConfig"]
@@ -89,7 +89,7 @@ async def test_what_it_may_use_and_do_arrives(harness: Harness) -> None:
     assert "other:10.9.8.7" in host["ExtraHosts"]
     (network,) = harness.inspect(started)["NetworkSettings"]["Networks"].values()
     assert {"web", "www"} <= set(network["Aliases"])
-    assert [mount["Type"] for mount in harness.inspect(started)["Mounts"]] == ["tmpfs"]
+    assert harness.inspect(started)["HostConfig"]["Tmpfs"] == {"/scratch": "size=64k"}
 
 
 async def test_volumes_are_mounted(harness: Harness) -> None:
@@ -352,6 +352,7 @@ async def test_paused_by_somebody_else_it_neither_runs_nor_has_it_ended(harness:
     found = await harness.executor.recover(spec.marker, started.handle)
     assert isinstance(found, Unknown)
     assert "paused" in found.reason
+    assert found.started is not None  # it can be ended all the same
     assert (await harness.executor.inspect(spec.marker, started.handle)).details["state"] == "paused"
     harness.engine.call("POST", f"/containers/{started.container_id}/unpause")
     assert isinstance(await harness.executor.recover(spec.marker, started.handle), Running)

@@ -19,10 +19,10 @@ def options(**fields: Any) -> DockerOptions:
     ("text", "volume"),
     [
         ("./data:/data", Volume(source="./data", target="/data")),
-        ("/etc/hosts:/x:ro", Volume(source="/etc/hosts", target="/x", read_only=True)),
+        ("/etc/hosts:/x:ro", Volume(source="/etc/hosts", target="/x", modes=("ro",))),
         ("~/x:/x", Volume(source="~/x", target="/x")),
         ("pgdata:/var/lib", Volume(source="pgdata", target="/var/lib")),
-        ("pgdata:/var/lib:rw,z", Volume(source="pgdata", target="/var/lib")),
+        ("pgdata:/var/lib:rw,z", Volume(source="pgdata", target="/var/lib", modes=("rw", "z"))),
         ("/cache", Volume(source=None, target="/cache")),
     ],
 )
@@ -43,6 +43,15 @@ def test_ports_by_name_and_in_order() -> None:
     assert named == {"pg": PortMapping(5432), "web": PortMapping(80, published=8080)}
     with pytest.raises(ValueError, match="a name is for one port"):
         options(ports={"pg": "1-2"}).mappings()
+
+
+def test_a_port_that_is_published_twice_is_published_twice() -> None:
+    assert options(ports=["8080:80", "8081:80", "0.0.0.0:8080:80", 80, 80]).mappings() == {
+        "80": PortMapping(80, published=8080),
+        "80-8081": PortMapping(80, published=8081),
+        "80-8080": PortMapping(80, published=8080, address="0.0.0.0"),
+        "80-auto": PortMapping(80),
+    }
 
 
 def test_short_forms() -> None:
@@ -66,6 +75,10 @@ def test_short_forms() -> None:
         ({"name": "a b"}, "cannot be the name of a container"),
         ({"network": "host", "ports": [80]}, "network: host publishes no ports"),
         ({"gpus": {"count": 1, "devices": ["0"]}}, "say either count or devices"),
+        ({"gpus": 0}, "greater than 0"),
+        ({"labels": {"harness.service": "x"}}, "are how harness finds its containers"),
+        ({"tmpfs": ["run"]}, "'run' is no folder inside"),
+        ({"command": "sh -c 'echo"}, "cannot be split into words: no closing quotation"),
         ({"limits": {"memory": "much"}}, "is not a size"),
         ({"success_exit_codes": [256]}, "less than or equal to 255"),
     ],

@@ -62,3 +62,4 @@ def test_nothing_else_comes_of_any_text(text: str) -> None:
 def test_names() -> None:
     assert (PortMapping(80).name, PortMapping(80).key) == ("80", "80/tcp")
     assert (PortMapping(53, "udp").name, PortMapping(53, "udp").key) == ("53-udp", "53/udp")
+    assert (PortMapping(80).scheme, PortMapping(53, "udp").scheme) == ("http", "udp")
