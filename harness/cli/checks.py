@@ -129,7 +129,7 @@ def _daemon(cli: Cli) -> list[CheckRow]:
     except HarnessError as error:
         quiet = error.code == "daemon-unreachable" and chosen.is_local(cli.settings.context)
         checks = [_row("daemon", "warning" if quiet else "problem", error.message, error.hint)]
-        return [*checks, _port()] if quiet else checks
+        return [*checks, _port(), _executors()] if quiet else checks
     answered = time.time()
     detail = f"pid {status['pid']}, version {status['version']}, {status['url']}"
     checks = [_row("daemon", "ok", detail)]
@@ -151,6 +151,12 @@ def _certificate(left: float) -> CheckRow:
     if left < _SOON:
         return _row("certificate", "warning", f"expires in {duration(left)}", "harness cert rotate")
     return _row("certificate", "ok", f"good for {duration(left)}")
+
+
+def _executors() -> CheckRow:
+    """The daemon loads the executors, and is the one that uses an engine: what they need only it can look at."""
+    detail = "the Docker engine and the compose tool are looked at by the daemon, and none runs"
+    return _row("containers", "warning", detail, "harness daemon start, and then harness doctor")
 
 
 def _port() -> CheckRow:

@@ -19,6 +19,7 @@ _DEFAULT = re.compile(r"\$\{\w+:-([^${}]*)\}")
 _REFERENCE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
 _NUMBERS = re.compile(r"[0-9]+(?:-[0-9]+)?")
 #: compose's defaults, where a check does not say it
+_PROPAGATION = frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"})
 _INTERVAL, _TIMEOUT, _RETRIES = "30s", "30s", 3
 
 
@@ -78,10 +79,13 @@ def volume_of(item: Item, path: str, shared: Shared, report: Report) -> tuple[st
         mode = parts.pop() if len(parts) > 1 and not parts[-1].startswith("/") and "/" not in parts[-1] else ""
         source, target = (None, parts[0]) if len(parts) == 1 else (parts[0], parts[-1])
         kind = "bind" if source and source.startswith((".", "/", "~", "${")) else "volume"
+    for one in [one for one in mode.split(",") if one in _PROPAGATION]:
+        report.lose(item.spot, f"{path}: {one}", "mounts that come later are not passed on")
+    mode = ",".join(one for one in mode.split(",") if one not in {*_PROPAGATION, "rw"})
     if source is None:
         return "volume", target
     here = shared.layers.place(source, item) if kind == "bind" else shared.volume(source)
-    return "volume", f"{here}:{target}{f':{mode}' if mode and mode != 'rw' else ''}"
+    return "volume", f"{here}:{target}{f':{mode}' if mode else ''}"
 
 
 def build_of(fields: Fields, place: Callable[[str], str]) -> str | dict[str, object]:

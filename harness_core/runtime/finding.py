@@ -127,7 +127,7 @@ def _only(found: dict[int, str], what: str) -> ProcessIdentity:
         raise Conflict(
             f"cannot tell which process is meant by {what}: {names}",
             hint="say which by pid",
-            data={"holders": [{"pid": pid, "name": name} for pid, name in sorted(found.items())]},
+            data={"candidates": [{"pid": pid, "name": name} for pid, name in sorted(found.items())]},
         )
     return _identity(next(iter(found)))
 

@@ -69,6 +69,7 @@ def test_doctor_without_a_daemon_starts_none(capfd: Any, tmp_path: Path) -> None
     assert checks["python"][0] == checks["plugins"][0] == checks["state directory"][0] == "ok"
     assert checks["daemon"][0] == "warning"
     assert "port" in checks
+    assert "looked at by the daemon" in checks["containers"][1]
     assert not (tmp_path / "state").exists()
 
 

@@ -315,6 +315,12 @@ include: [other.yml]
     }
 
 
+def test_how_mounts_are_passed_on_is_told_as_lost() -> None:
+    made = imported("compose", {"file": "services:\n  x:\n    image: a\n    volumes: ['/a:/b:ro,rslave', 'c:/d:rw']\n"})
+    assert stack(made)["services"]["x"]["target"]["volumes"] == ["/a:/b:ro", "c:/d"]
+    assert lost(made) == {"services.x.volumes: rslave": 4}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -45,7 +45,7 @@ def test_several_are_named_and_none_is_taken() -> None:
             find_process({"match": "/bin/sleep 60"})
         one.kill()
         two.kill()
-    assert {one.pid, two.pid} <= {holder["pid"] for holder in caught.value.data["holders"]}
+    assert {one.pid, two.pid} <= {other["pid"] for other in caught.value.data["candidates"]}
     assert f"pid {one.pid} (sleep)" in caught.value.message
 
 
