@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -42,6 +43,8 @@ class Registry:
         self.blobs = {_digest(layer): layer, _digest(config): config}
         self.go_on = threading.Event()
         self.cut = False
+        #: of those who may have it, as ``name:password``; empty: everybody
+        self.login = ""
         registry = self
 
         class Handler(_Handler):
@@ -53,8 +56,12 @@ class Registry:
         self._thread.start()
 
     @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
     def image(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}/some/image:1"
+        return f"{self.host}/some/image:1"
 
     def close(self) -> None:
         self.go_on.set()
@@ -73,6 +80,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
+        wanted = f"Basic {base64.b64encode(self.served.login.encode()).decode()}"
+        if self.served.login and self.headers.get("Authorization") != wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="here"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         blob = self.served.blobs.get(self.path.rpartition("/")[2])
         if self.path == "/v2/":
             self._head(200, "application/json", b"")

@@ -202,7 +202,14 @@ class Engine:
         return exchange.headers
 
     async def open(
-        self, method: str, path: str, body: Any = None, *, upgrade: bool = False, deadline: float = CALL_DEADLINE
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        upgrade: bool = False,
+        deadline: float = CALL_DEADLINE,
+        headers: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Ask for an answer that has no end; the deadline is that of its beginning.
 
@@ -212,7 +219,7 @@ class Engine:
             raise EngineLost(self.trouble)
         if not self.version:
             await self.ping()
-        exchange = await self._open(method, path, body, upgrade=upgrade, deadline=deadline)
+        exchange = await self._open(method, path, body, upgrade=upgrade, deadline=deadline, headers=headers)
         if exchange.status >= 300:
             try:
                 async with asyncio.timeout(deadline):
@@ -232,11 +239,12 @@ class Engine:
         deadline: float,
         upgrade: bool = False,
         versioned: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> Exchange:
         whole = f"/v{self.version}{path}" if versioned else path
         try:
             async with asyncio.timeout(deadline):
-                return await open_exchange(self.address, method, whole, body, upgrade=upgrade)
+                return await open_exchange(self.address, method, whole, body, upgrade=upgrade, headers=headers)
         except TimeoutError:
             raise EngineLost(f"{self._name} gave no answer within {deadline:g} s") from None
         except BadAddress as error:

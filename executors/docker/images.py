@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from executors.docker.command import relative_to_stack
-from executors.docker.engine import Engine, EngineRefused
+from executors.docker.engine import Engine, EngineLost, EngineRefused
 from executors.docker.options import BuildOptions, DockerOptions, Pull
 from executors.docker.progress import Progress
+from executors.docker.transport import query
 from harness_core.domain.executor import StartFailed, StartSpec
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ async def ensure_image(engine: Engine, spec: StartSpec, options: DockerOptions, 
     try:
         if options.build is not None:
             progress = Progress(f"builds the image {name}")
-            await _answering(engine, progress, tell, lambda client: _build(client, spec, options.build, name))
+            await _answering(engine, progress, tell, _make(engine, spec, options.build, name, progress))
         elif wanted is Pull.NEVER:
             raise StartFailed(
                 f"cannot start {spec.marker.key}: the image {name} is not here, and pull is never",
@@ -48,7 +50,7 @@ async def ensure_image(engine: Engine, spec: StartSpec, options: DockerOptions, 
             )
         else:
             progress = Progress(f"fetches the image {name}")
-            await _answering(engine, progress, tell, lambda client: _pull(client, name, options.platform))
+            await _answering(engine, progress, tell, _pull(engine, name, options.platform, progress))
     except EngineRefused as refused:
         verb = "build" if options.build is not None else "pull"
         raise StartFailed(
@@ -72,20 +74,12 @@ async def _is_here(engine: Engine, name: str) -> bool:
 
 
 async def _answering(
-    engine: Engine,
-    progress: Progress,
-    tell: Callable[[str], None],
-    work: Callable[[APIClient], Iterator[Mapping[str, Any]]],
+    engine: Engine, progress: Progress, tell: Callable[[str], None], work: Coroutine[Any, Any, None]
 ) -> None:
     """Do long work for as long as the engine lives. Raises ``EngineLost`` when it does not any more."""
-
-    def follow(client: APIClient) -> None:
-        for step in work(client):
-            progress.take(step)
-
     told = progress.sentence
     tell(told)
-    task = asyncio.ensure_future(engine.call(follow, deadline=FETCH_DEADLINE, patient=True))
+    task = asyncio.create_task(work)
     try:
         while not task.done():
             await asyncio.wait([task], timeout=_ASK)
@@ -97,16 +91,48 @@ async def _answering(
         task.result()
     finally:
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-def _pull(client: APIClient, name: str, platform: str | None) -> Iterator[Mapping[str, Any]]:
+async def _pull(engine: Engine, name: str, platform: str | None, progress: Progress) -> None:
+    """Fetch it. A registry may stall for ever, so no thread waits for it; cancelled, the engine gives up, too."""
     repository, tag = _split(name)
-    steps: Iterator[Mapping[str, Any]] = client.pull(repository, tag=tag, stream=True, decode=True, platform=platform)
-    return steps
+    headers = await engine.call(lambda client: _credentials(client, repository))
+    path = f"/images/create{query(fromImage=repository, tag=tag, platform=platform)}"
+    exchange = await engine.open("POST", path, deadline=FETCH_DEADLINE, headers=headers)
+    buffer = b""
+    try:
+        async with asyncio.timeout(FETCH_DEADLINE):
+            while data := await exchange.read():
+                *lines, buffer = (buffer + data).split(b"\n")
+                for line in filter(bytes.strip, lines):
+                    progress.take(json.loads(line))
+    except (OSError, ValueError) as error:
+        raise EngineLost(f"the engine at {engine.address.url} was lost while it fetched {name}: {error}") from None
+    finally:
+        exchange.close()
+    if not progress.ended and not await _is_here(engine, name):
+        raise EngineLost(f"the engine at {engine.address.url} hung up while it fetched {name}")
 
 
-def _build(client: APIClient, spec: StartSpec, options: BuildOptions | None, name: str) -> Iterator[Mapping[str, Any]]:
-    assert options is not None, "asked for only with it"
+def _credentials(client: APIClient, repository: str) -> dict[str, str]:
+    """What ``docker login`` left for a registry, as the engine wants it."""
+    from docker import auth
+
+    registry, _ = auth.resolve_repository_name(repository)
+    header = auth.get_config_header(client, registry)
+    return {} if header is None else {"X-Registry-Auth": header.decode()}
+
+
+async def _make(engine: Engine, spec: StartSpec, options: BuildOptions, name: str, progress: Progress) -> None:
+    def follow(client: APIClient) -> None:
+        for step in _build(client, spec, options, name):
+            progress.take(step)
+
+    await engine.call(follow, deadline=FETCH_DEADLINE, patient=True)
+
+
+def _build(client: APIClient, spec: StartSpec, options: BuildOptions, name: str) -> Iterator[Mapping[str, Any]]:
     folder = relative_to_stack(spec, options.context)
     if not (folder / options.dockerfile).is_file():
         raise EngineRefused(400, f"there is no {folder / options.dockerfile}")

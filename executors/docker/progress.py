@@ -22,6 +22,8 @@ class Progress:
 
     def __init__(self, doing: str) -> None:
         self.sentence = doing
+        #: the engine has said how it all went
+        self.ended = False
         self._doing = doing
         #: by layer, whether it is here
         self._layers: dict[str, bool] = {}
@@ -34,6 +36,7 @@ class Progress:
             raise EngineRefused(500, str(error).strip())
         if match := _STEP.match(str(step.get("stream", ""))):
             self.sentence = f"{self._doing}: step {match[1]} of {match[2]}"
+        self.ended = self.ended or str(step.get("status", "")).startswith("Status: ")
         layer, status = str(step.get("id", "")), step.get("status")
         if layer and status in (*_DONE, *_BEGUN):
             self._layer(layer, str(status), step.get("progressDetail") or {})

@@ -73,7 +73,13 @@ class Exchange:
 
 
 async def open_exchange(
-    address: Address, method: str, path: str, body: Any = None, *, upgrade: bool = False
+    address: Address,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    upgrade: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> Exchange:
     """Ask, and return when the head of the answer is there. The caller sets the deadline, and closes.
 
@@ -86,6 +92,7 @@ async def open_exchange(
         lines = [f"{method} {path} HTTP/1.{int(upgrade)}", "Host: docker", f"Content-Length: {len(data)}"]
         if body is not None:
             lines.append("Content-Type: application/json")
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if upgrade:
             lines += ["Connection: Upgrade", "Upgrade: tcp"]
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
@@ -94,8 +101,7 @@ async def open_exchange(
             head = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             raise ConnectionResetError("the engine hung up") from None
-        status, headers = _head(head)
-        return Exchange(status, headers, reader, writer)
+        return Exchange(*_head(head), reader, writer)
     except BaseException:
         writer.transport.abort()
         raise

@@ -243,6 +243,26 @@ def test_a_registry_that_stalls_is_seen_in_the_status(lab: Lab, engine: Engine) 
         registry.close()
 
 
+def test_a_daemon_leaves_while_a_registry_stalls_and_the_next_one_begins_anew(lab: Lab, engine: Engine) -> None:
+    lab.env["DOCKER_HOST"] = engine.host
+    registry = Registry(busybox({"srv/noise": os.urandom(1 << 20)}))
+    try:
+        stack(lab, image=registry.image, pull="missing")
+        lab.boot()
+        lab.start(wait=False)
+        until(lambda: "layers, " in lab.row("a0")["reason"], "some of the image to be here")
+        began = time.monotonic()
+        lab.leave()
+        assert time.monotonic() - began < 5 + SLACK
+        registry.go_on.set()
+        lab.boot()
+        until(lambda: lab.row("a0")["phase"] == "running", "it to run", 40)
+        assert len(engine.containers()) == 1
+        lab.stop()
+    finally:
+        registry.close()
+
+
 def test_frozen_while_a_container_is_made(lab: Lab, engine: Engine, proxy: Proxy) -> None:
     """Whether it was made is not known; it is never made twice."""
     stack(lab, 4)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +56,21 @@ async def test_a_registry_that_hangs_up_is_named_and_leaves_nothing(harness: Har
     assert failed.value.permanent
     assert harness.engine.containers() == []
     assert await harness.executor.recover(spec.marker, None) == Gone()
+
+
+async def test_what_docker_login_left_is_used(
+    harness: Harness, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    registry.login = "me:secret"
+    registry.go_on.set()
+    with pytest.raises(StartFailed, match=r"cannot pull the image .*no basic auth credentials") as failed:
+        await harness.start(image=registry.image, pull="missing")
+    assert "docker login for a private one" in failed.value.hint
+    login = {"auth": base64.b64encode(registry.login.encode()).decode()}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: login}}))
+    _, started = await harness.start(image=registry.image, pull="missing")
+    assert harness.inspect(started)["State"]["Running"]
 
 
 async def test_an_image_that_its_registry_has_not(harness: Harness, registry: Registry) -> None:
