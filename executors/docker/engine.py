@@ -111,7 +111,8 @@ class Engine:
         try:
             address = await asyncio.to_thread(find_address, os.environ if env is None else env)
         except BadAddress as error:
-            raise EngineLost(str(error)) from None
+            # the daemon's own environment counts, which nobody changes from outside
+            raise EngineLost(str(error), "correct it, then: harness daemon stop, and start again") from None
         return cls.of(address)
 
     async def release(self) -> None:

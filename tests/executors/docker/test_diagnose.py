@@ -6,8 +6,11 @@ import asyncio
 import socket
 from pathlib import Path
 
+import pytest
+
 from executors.docker.diagnose import doctor, explain
-from executors.docker.engine import EngineRefused
+from executors.docker.engine import Engine as Client
+from executors.docker.engine import EngineLost, EngineRefused
 from executors.docker.options import DockerOptions
 from harness_core.domain.executor import Marker
 from tests.engine import Engine
@@ -77,3 +80,9 @@ def test_a_network_of_ours_that_somebody_removes_in_between_is_made_anew_by_the_
     refused, marker = EngineRefused(404, "network shop-89abcdef not found"), Marker("shop", "web", 1)
     assert not explain(refused, marker, DockerOptions(image="x")).permanent
     assert explain(refused, marker, DockerOptions(image="x", network="shop-89abcdef")).permanent
+
+
+async def test_an_address_that_is_none_has_a_remedy_of_its_own() -> None:
+    with pytest.raises(EngineLost, match="write unix:///PATH") as lost:
+        await Client.find({"DOCKER_HOST": "garbage"})
+    assert "harness daemon stop" in lost.value.remedy
