@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from harness_core.testing.leaks import Snapshot, become_subreaper, pending_tasks
 from tests.engine import Engine
+from tests.sshd import Sshd
 
 #: "all": what this machine cannot test is a failure, not a skip
 REQUIRE = os.environ.get("HARNESS_TEST_REQUIRE", "")
@@ -62,6 +64,22 @@ def engine(shared_engine: Engine) -> Iterator[Engine]:
     shared_engine.clear()
     if left:
         pytest.fail(f"the test left containers behind: {', '.join(left)}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """One SSH server for all tests that leave it running as it is."""
+    with Sshd.private(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+    """An SSH server of the test's own; its home is this process's, with a ``~/.ssh/config`` that calls it ``box``."""
+    with Sshd.private(tmp_path / "sshd") as server:
+        monkeypatch.setenv("HOME", str(server.home))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        yield server
 
 
 @pytest.hookimpl(wrapper=True)

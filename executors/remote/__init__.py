@@ -1,0 +1,1 @@
+"""Target type ``remote``: a process on another machine, reached over SSH."""
