@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from executors.remote.command import run_of
-from executors.remote.link import Link
-from executors.remote.shell import Shell
 from harness_core.domain.executor import Marker, StartFailed
 from harness_core.domain.layers import quote
+
+if TYPE_CHECKING:
+    from executors.remote.link import Link
+    from executors.remote.shell import Shell
 
 __all__ = ["launch", "state_of"]
 

@@ -6,18 +6,16 @@ import asyncio
 import contextlib
 import signal as signals
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executors.remote.births import launch, state_of
 from executors.remote.command import life_of, run_of
 from executors.remote.handle import RemoteHandle
 from executors.remote.lives import Life, ends_of, exit_of
-from executors.remote.machine import Machine
+from executors.remote.lost import LinkLost
 from executors.remote.options import RemoteOptions
 from executors.remote.records import Record, Records
 from executors.remote.route import Route
-from executors.remote.session import RemoteExec
-from executors.remote.shell import LinkLost
 from executors.remote.stopping import stop_run
 from harness_core.domain.errors import ExecNotStarted, NotFound, UsageError
 from harness_core.domain.executor import (
@@ -40,6 +38,9 @@ from harness_core.domain.executor import (
 from harness_core.domain.states import Exit as End
 from harness_core.domain.states import Handle, Started
 from harness_core.runtime.stopping import Grace
+
+if TYPE_CHECKING:
+    from executors.remote.machine import Machine
 
 __all__ = ["RemoteExecutor"]
 
@@ -164,6 +165,8 @@ class RemoteExecutor:
         assert isinstance(spec.options, RemoteOptions), "the plugin's own model"
         if not request.argv:
             raise ExecNotStarted(f"cannot run in {marker.key}: no command")
+        from executors.remote.session import RemoteExec  # as above
+
         route = _route(spec, spec.options) if handle is None else RemoteHandle.of(handle).route
         return await RemoteExec.start(self._machine(route).link, spec, spec.options, request)
 
@@ -199,6 +202,9 @@ class RemoteExecutor:
     def _machine(self, route: Route) -> Machine:
         machine = self._machines.get(route.key)
         if machine is None:
+            # asyncssh takes long to import; only who has other machines pays for it
+            from executors.remote.machine import Machine
+
             before = route.before
             way = None if before is None else self._machine(before).link
             machine = Machine(route, way, self._context.instance, self._records, self._context.logs)

@@ -10,8 +10,9 @@ from typing import Any
 
 import asyncssh
 
+from executors.remote.lost import LinkLost
 from executors.remote.route import Route
-from executors.remote.shell import LinkLost, Shell
+from executors.remote.shell import Shell
 from executors.remote.trust import KeySeen, explain, trusted
 
 __all__ = ["Link"]

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from executors.remote.link import Link
 from executors.remote.lives import Life, exit_of
+from executors.remote.lost import LinkLost
 from executors.remote.records import Records
 from executors.remote.route import Route
-from executors.remote.shell import LinkLost, Shell
+from executors.remote.shell import Shell
 from harness_core.domain.executor import LogSink
 from harness_core.domain.states import Exit
 from harness_core.runtime.keeper.segments import STREAMS

@@ -13,8 +13,8 @@ import asyncssh
 
 from executors.remote.command import exec_script
 from executors.remote.link import Link
+from executors.remote.lost import LinkLost
 from executors.remote.options import RemoteOptions
-from executors.remote.shell import LinkLost
 from harness_core.domain.errors import ExecNotStarted
 from harness_core.domain.executor import ExecRequest, Lost, StartSpec
 from harness_core.domain.layers import portable
@@ -28,6 +28,8 @@ _CHUNK = 1 << 16
 _MOST = 120_000
 #: once the command has ended, something that it left may hold its output: it is read until nothing comes for so long
 _SILENCE = 0.2
+#: between two looks at whether it has ended
+_LOOK = 0.02
 
 
 class RemoteExec:
@@ -41,6 +43,8 @@ class RemoteExec:
         self._rest = rest
         self._key = key
         self._closed = False
+        #: the channel is closed whole: nothing more is told of the command
+        self._gone = asyncio.ensure_future(process.wait_closed())
 
     @classmethod
     async def start(cls, link: Link, spec: StartSpec, options: RemoteOptions, request: ExecRequest) -> RemoteExec:
@@ -93,18 +97,13 @@ class RemoteExec:
             while not (all(reader.done() for reader in readers) and pieces.empty()):
                 get = asyncio.ensure_future(pieces.get())
                 quiet = _SILENCE if ended.done() else None
-                await asyncio.wait(
-                    [get, *([] if ended.done() else [ended]), *[one for one in readers if not one.done()]],
-                    timeout=quiet,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if get.done():
+                others = [task for task in (ended, *readers) if not task.done()]
+                news, _ = await asyncio.wait([get, *others], timeout=quiet, return_when=asyncio.FIRST_COMPLETED)
+                if get in news:
                     yield get.result()
                     continue
                 get.cancel()
-                if quiet is not None and not any(reader.done() for reader in readers):
-                    break
-                if quiet is not None and pieces.empty() and not all(reader.done() for reader in readers):
+                if not news:
                     break
         finally:
             for task in (*readers, ended):
@@ -147,16 +146,13 @@ class RemoteExec:
         with contextlib.suppress(LinkLost):  # no way to it: its input and output are closed with the connection
             await (await self._link.shell()).ask(f"h_end {self._mark}")
         self._process.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DEADLINE):
-                await self._process.wait_closed()
+        await asyncio.wait([self._gone], timeout=_DEADLINE)
+        self._gone.cancel()
 
     async def _ended(self) -> None:
         """The command itself has ended; others may still hold its output."""
-        while self._process.exit_status is None and self._process.exit_signal is None:
-            if self._process.is_closing() or self._process.channel.is_closing():
-                return
-            await asyncio.sleep(0.02)
+        while self._process.exit_status is None and self._process.exit_signal is None and not self._gone.done():  # noqa: ASYNC110 - see below
+            await asyncio.sleep(_LOOK)  # asyncssh tells of the status by no event before the channel is closed
 
 
 async def _read(name: str, reader: Any, pieces: asyncio.Queue[tuple[str, bytes]]) -> None:

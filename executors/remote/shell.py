@@ -9,26 +9,14 @@ from typing import Any
 import asyncssh
 
 from executors.remote.command import FAR
+from executors.remote.lost import LinkLost
 
-__all__ = ["LinkLost", "Shell"]
+__all__ = ["Shell"]
 
 #: for one answer; a machine that needs longer is taken for gone
 _DEADLINE = 15.0
 #: more than this behind an answer's end, or before it, is no answer
 _SLACK = 1 << 16
-
-
-class LinkLost(Exception):
-    """A machine cannot be reached, or not any more. What runs there may live or not."""
-
-    def __init__(self, reason: str, *, hint: str = "", permanent: bool = False, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.hint = hint
-        #: trying again is useless before somebody has changed something
-        self.permanent = permanent
-        #: the login was refused: an account may be locked after too many of these
-        self.refused = refused
 
 
 class Shell:

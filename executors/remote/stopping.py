@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from executors.remote.link import Link
-from executors.remote.shell import Shell
 from harness_core.runtime.stopping import Grace
+
+if TYPE_CHECKING:
+    from executors.remote.link import Link
+    from executors.remote.shell import Shell
 
 __all__ = ["stop_run"]
 

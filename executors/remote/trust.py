@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncssh
 
-from executors.remote.shell import LinkLost
+from executors.remote.lost import LinkLost
 
 __all__ = ["KeySeen", "explain", "trusted"]
 

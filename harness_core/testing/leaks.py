@@ -24,7 +24,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["Process", "Snapshot", "become_subreaper", "descendants", "pending_tasks"]
@@ -40,7 +40,8 @@ class Process:
 
     pid: int
     started: int
-    command: str
+    #: a process may write another one over it, as servers do to tell what they are at
+    command: str = field(compare=False)
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command})"

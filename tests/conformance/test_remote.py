@@ -16,9 +16,7 @@ class TestRemote(ExecutorConformance):
     capabilities = Capabilities(adopt=False, listens_here=False)
 
     @pytest.fixture(autouse=True)
-    def reached_by_the_ssh_configuration(
-        self, shared_sshd: Sshd, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
-    ) -> None:
+    def reached_by_the_ssh_configuration(self, shared_sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(shared_sshd.home))
         monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 

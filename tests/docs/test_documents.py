@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness_core.domain.loading import load_stack
 from harness_core.domain.protocol import StackSource
 from harness_core.runtime.plugins import load_plugins
 from tests.engine import Engine
+from tests.sshd import Sshd
 
 from .documents import Block, blocks, commands, completed, explain_mismatch
 from .session import ROOT, Session
@@ -20,6 +22,8 @@ from .session import ROOT, Session
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 #: in a document whose commands need an engine; it has the image busybox:1
 NEEDS_ENGINE = "<!-- needs: a Docker engine -->"
+#: in one whose commands need another machine, which is called box
+NEEDS_SSHD = "<!-- needs: an SSH server -->"
 RUNNABLE = {"console", "sh"}
 ALL = [block for document in DOCUMENTS for block in blocks(document)]
 
@@ -43,25 +47,38 @@ def session(tmp_path: Path) -> Iterator[Session]:
     session.close()
 
 
-def _to_run(*, engine: bool) -> list[Path]:
-    """The documents with commands, by whether these need an engine."""
+def _to_run(needs: str = "") -> list[Path]:
+    """The documents with commands, by what these need."""
     runnable = {b.document for b in ALL if b.language in RUNNABLE and not b.not_run}
-    return sorted(d for d in runnable if (NEEDS_ENGINE in d.read_text(encoding="utf-8")) is engine)
+    return sorted(d for d in runnable if _needs(d) == needs)
+
+
+def _needs(document: Path) -> str:
+    text = document.read_text(encoding="utf-8")
+    return next((need for need in (NEEDS_ENGINE, NEEDS_SSHD) if need in text), "")
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("document", _to_run(engine=False), ids=_name)
+@pytest.mark.parametrize("document", _to_run(), ids=_name)
 def test_commands_do_what_is_printed(document: Path, session: Session) -> None:
     type_all(document, session)
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("document", _to_run(engine=True), ids=_name)
+@pytest.mark.parametrize("document", _to_run(NEEDS_ENGINE), ids=_name)
 def test_commands_for_containers_do_what_is_printed(document: Path, session: Session, engine: Engine) -> None:
     engine.make_image("busybox:1")
     session.env["DOCKER_HOST"] = engine.host
+    type_all(document, session)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("document", _to_run(NEEDS_SSHD), ids=_name)
+def test_commands_for_other_machines_do_what_is_printed(document: Path, sshd: Sshd, session: Session) -> None:
+    shutil.copytree(sshd.home / ".ssh", Path(session.env["HOME"], ".ssh"))
     type_all(document, session)
 
 

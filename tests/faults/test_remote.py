@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -74,6 +75,25 @@ async def test_cuts_lose_and_repeat_nothing(sshd: Sshd, bench: Bench) -> None:
     assert await ending == 7
     assert cuts >= 3
     assert bench.output() == _expected(lines)
+    await bench.executor.close()
+
+
+async def test_a_link_that_falls_silent_is_missed_in_time(sshd: Sshd, bench: Bench) -> None:
+    """Nothing is closed and nothing is refused: there is just no answer any more."""
+    spec = bench.spec("sh", "-c", "sleep 3600.25 & wait; exit 7")
+    started = await bench.executor.start(spec)
+    waiting = asyncio.create_task(bench.executor.wait(spec.marker, started.handle))
+    for pid in sshd.connections():
+        os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(Lost) as lost:
+        async with asyncio.timeout(20):
+            await waiting
+    assert "box" in str(lost.value)
+    found = await _found(bench.executor, spec, started)
+    assert isinstance(found, Running)
+    assert found.started.pid == started.pid
+    report = await bench.executor.stop(spec.marker, started.handle, signal=signal.SIGTERM, grace=5.0)
+    assert report.leftovers == ()
     await bench.executor.close()
 
 

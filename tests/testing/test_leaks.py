@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,25 @@ ROOT = Path(__file__).parents[2]
 
 def test_nothing_new_is_no_leak() -> None:
     assert Snapshot.take().leaks(0) == []
+
+
+def test_a_process_that_writes_over_its_command_line_is_the_same_one() -> None:
+    """Servers tell there what they are at."""
+    code = "import os, sys; os.read(0, 1); os.execv(sys.argv[1], ['another name', '9'])"
+    argv = [sys.executable, "-I", "-S", "-c", code, "/bin/sleep"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
+        try:
+            before = Snapshot.take()
+            assert child.stdin is not None
+            child.stdin.write(b".")
+            child.stdin.flush()
+            deadline = time.monotonic() + 10
+            while b"another name" not in Path(f"/proc/{child.pid}/cmdline").read_bytes():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert before.leaks(0) == []
+        finally:
+            child.kill()
 
 
 def test_a_process_is_found_and_ended() -> None:
