@@ -124,7 +124,8 @@ class Life:
         pid = self.wait(lambda: self.up() and lab.row("a")["pid"], "a to run")
         os.kill(pid, signal.SIGUSR1)
         self.wait(lambda: not alive(pid) and self.up() and lab.row("a")["pid"] != pid, "another life of a")
-        ends = [event for event in lab.told("exited") if event["service"] == "s/a"]
+        told = self.insist(lambda: lab.told("exited"), "what was told")
+        ends = [event for event in told if event["service"] == "s/a"]
         assert [event["data"]["code"] for event in ends] in ([37], [None]), "true, or told as unknown"
 
     def token(self) -> str:
