@@ -57,7 +57,7 @@ def test_killed_again_and_again_under_a_flood_no_byte_is_lost(lab: Lab, tally: T
         time.sleep(dice.random() * 0.2)  # the random moment
         lab.kill_keeper()
         kills += 1
-    until(lambda: not alive(pid), "the flood to end", 600 if LONG else 60)
+    ended(lab, pid)
     rows = until(lambda: (r := lab.rows())["flood"]["phase"] in ("completed", "failed") and r, "its end to be told")
     tally.rounds = kills
     tally.note(f"{LINES} lines")
@@ -69,6 +69,12 @@ def test_killed_again_and_again_under_a_flood_no_byte_is_lost(lab: Lab, tally: T
 
 
 @pytest.mark.timeout(3600 if LONG else 240)
+def ended(lab: Lab, pid: int) -> None:
+    """The flood has ended, and that is told, which promises that its last output is stored."""
+    until(lambda: not alive(pid), "the flood to end", 600 if LONG else 60)
+    until(lambda: lab.row("flood")["phase"] != "running", "its end to be told")
+
+
 def test_killed_together_with_the_daemon_under_a_flood_no_byte_is_lost(lab: Lab, tally: Tally) -> None:
     dice = random.Random(3)
     pid, quiet = flood(lab)
@@ -80,7 +86,7 @@ def test_killed_together_with_the_daemon_under_a_flood_no_byte_is_lost(lab: Lab,
         until(lambda: lab.row("quiet")["phase"] == "running", "the quiet one to be taken back")
         assert lab.row("quiet")["pid"] == quiet
         tally.rounds += 1
-    until(lambda: not alive(pid), "the flood to end", 600 if LONG else 60)
+    ended(lab, pid)
     lab.settled()
     assert stored(lab, "flood") == expected("flood", LINES)
     assert lab.births("quiet") == [quiet]

@@ -104,7 +104,7 @@ def test_killed_on_entering_this_call(tmp_path: Path, tally: Tally, who: str, ca
             assert LONG, f"there is no {calls} number {number} any more"
             break
         tally.rounds += 1
-        shutil.rmtree(root)
+        shutil.rmtree(root, ignore_errors=True)  # only to save room; something may be leaving just now
     assert findings == {}
 
 
